@@ -1,0 +1,5 @@
+"""`python -m videogate`."""
+
+from videogate.cli import main
+
+main()

@@ -1,0 +1,239 @@
+"""One HTTP client for every vendor: one request, one map of network errors, credentials that stay at home.
+
+Submits go over plain httpx, each on a connection of its own: a reused one that the server closes in the same moment
+would leave an outcome unknown for nothing. Polls share keep-alive connections over the aiohttp transport, which is
+several times faster. Results are opened by an `Opener`, which the composition root hands in.
+"""
+
+import json
+import re
+from asyncio import timeout
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import httpx
+
+from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, Unavailable
+
+SUBMIT_SECONDS = 40.0  # the whole submit; shorter than the lease it runs under
+POLL_SECONDS = 15.0
+CONNECT_SECONDS = 5.0
+BODY_LIMIT = 4 * 1024 * 1024  # bytes of a vendor's JSON
+EXCERPT = 2_000  # characters of a body that are kept as evidence
+
+_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]+")
+
+# Raised before the request's first byte leaves; every other transport error may come after it.
+NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.ProxyError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file in a multipart body."""
+
+    name: str
+    content: bytes
+    mime: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as a vendor file writes it: `path` is below the base URL, the body is `json` or `form` with `files`."""
+
+    method: str
+    path: str
+    json: Any = None
+    form: Mapping[str, str] | None = None
+    files: Sequence[tuple[str, FilePart]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request down to its bytes, without credentials."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A vendor's answer, whole. `excerpt` is safe to keep: no secret and no signed link is in it."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    excerpt: str
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object.
+
+        Raises NotUnderstood for anything else: HTML from a proxy, an empty body, a list.
+        """
+        try:
+            value = json.loads(self.content)
+        except ValueError as error:
+            raise NotUnderstood(f"the answer ({self.status}) is not JSON") from error
+        if not isinstance(value, dict):
+            raise NotUnderstood(f"the answer ({self.status}) is not a JSON object")
+        return value
+
+    def json_or_empty(self) -> dict[str, Any]:
+        """The body as a JSON object, or {} if it is none."""
+        try:
+            return self.json()
+        except NotUnderstood:
+            return {}
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the answer asks us to wait, if it does (number or HTTP date)."""
+        value = self.headers.get("retry-after", "")
+        try:
+            return max(0.0, float(value))
+        except ValueError:
+            pass
+        try:
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        except ValueError:
+            return None
+
+
+class Download(Protocol):
+    """An open result."""
+
+    length: int | None  # bytes, if the server says so
+    mime: str
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece. Raises Unavailable when it breaks off or is shorter than announced."""
+
+
+class Opener(Protocol):
+    """Opens links safely; see `media.fetch`, the one implementation."""
+
+    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+        """Open `url`. `headers` go only to the origin `home`, which may be a private address."""
+
+
+Authorize = Callable[[Prepared], Mapping[str, str]]
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+class VendorClient:
+    """The way to one vendor.
+
+    Args:
+        vendor: for error texts.
+        base_url: where its API is; `Call.path` is appended.
+        secrets: values that must never leave in a text.
+        submits, polls: the HTTP clients of the two kinds of call.
+        opener: opens results.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        base_url: str,
+        *,
+        secrets: Sequence[str],
+        submits: httpx.AsyncClient,
+        polls: httpx.AsyncClient,
+        opener: Opener,
+    ) -> None:
+        self.vendor = vendor
+        self.base_url = base_url.rstrip("/")
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._submits = submits
+        self._polls = polls
+        self._opener = opener
+
+    def prepare(self, call: Call) -> Prepared:
+        """Turn a call into bytes."""
+        request = httpx.Request(
+            call.method,
+            self.base_url + call.path,
+            headers={"accept": "application/json", **call.headers},
+            json=call.json,
+            data=call.form,
+            files=[(name, (part.name, part.content, part.mime)) for name, part in call.files] or None,
+        )
+        return Prepared(call.method, str(request.url), dict(request.headers), request.read())
+
+    async def submit(self, prepared: Prepared, authorize: Authorize) -> Reply:
+        """Send once. Raises NotDelivered or OutcomeUnknown; any answer at all is returned."""
+        with self._submit_errors():
+            async with timeout(SUBMIT_SECONDS):
+                return await self._exchange(self._submits, prepared, authorize)
+
+    async def call(self, call: Call, authorize: Authorize) -> Reply:
+        """Send a call that may be repeated. Raises Unavailable; any answer at all is returned."""
+        try:
+            async with timeout(POLL_SECONDS):
+                return await self._exchange(self._polls, self.prepare(call), authorize)
+        except (httpx.TransportError, TimeoutError, OSError) as error:
+            raise Unavailable(f"{self.vendor}: {type(error).__name__}") from error
+
+    def open(self, url: str, authorize: Authorize) -> AbstractAsyncContextManager[Download]:
+        """Open a result by URL, or by a path below the base URL; credentials only on the vendor's own origin."""
+        absolute = url if "://" in url else self.base_url + url
+        at_home = origin(absolute) == origin(self.base_url)
+        headers = authorize(Prepared("GET", absolute, {}, b"")) if at_home else {}
+        return self._opener.open(absolute, headers=headers, home=origin(self.base_url))
+
+    def redact(self, text: str) -> str:
+        """Take secrets and the query of every link (signatures live there) out of a text."""
+        for secret in self._secrets:
+            text = text.replace(secret, "[secret]")
+        return _QUERY.sub(r"\1?[…]", text)
+
+    async def _exchange(self, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize) -> Reply:
+        headers = {**prepared.headers, **authorize(prepared)}
+        request = client.build_request(prepared.method, prepared.url, headers=headers, content=prepared.content)
+        response = await client.send(request, stream=True)
+        try:
+            content = await self._read(response)
+        finally:
+            await response.aclose()
+        text = content[: EXCERPT * 2].decode("utf-8", "replace")
+        return Reply(response.status_code, dict(response.headers), content, self.redact(text)[:EXCERPT])
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > BODY_LIMIT:
+                raise httpx.ReadError(f"the answer is larger than {BODY_LIMIT} bytes", request=response.request)
+        return bytes(content)
+
+    @contextmanager
+    def _submit_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except NEVER_SENT as error:
+            raise NotDelivered(f"{self.vendor} could not be reached: {type(error).__name__}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError) as error:
+            raise OutcomeUnknown(
+                f"{self.vendor} took the request but its answer was lost: {type(error).__name__}",
+                evidence=self.redact(repr(error)),
+            ) from error

@@ -1,0 +1,224 @@
+"""The contract of a vendor.
+
+A vendor file is a pair of translations, an order into a call and a reply into a value, and holds no I/O at all: the
+concrete methods of `Vendor` send the call, read the outcome and keep the credentials on the vendor's own host. They
+are not for overriding. What a vendor adds are its facts (class attributes) and the abstract methods.
+
+A vendor module has exactly one subclass of `Vendor`, whose `name` is the module's name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from videogate.task.errors import Failure, NotUnderstood, OutcomeUnknown, Refused, Throttled, Unavailable
+from videogate.task.model import Artifact, Fitted, Observation, Receipt, Role
+from videogate.vendorkit import outcome
+from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
+from videogate.vendorkit.facts import Limits, Model
+
+
+class VendorConfig(BaseModel):
+    """A vendor's settings, read from `VIDEOGATE_<NAME>_<FIELD>`.
+
+    The vendor is on when every field without a default is set. Fields are declared by the vendor; these two are
+    everybody's.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    poll_interval: float = 2.0  # seconds; the schedule's floor
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value of this vendor, for redaction."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPicture:
+    """A picture as a vendor may send it on: its link if the caller gave one, else a file of known type.
+
+    `read` returns the file's bytes; it is None exactly when there is a link and no file.
+    """
+
+    role: Role
+    url: str | None = None
+    mime: str | None = None
+    read: Callable[[], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One submit, fitted and checked against the model's facts.
+
+    `client_ref` is our id of this very attempt, for vendors that keep one. `options` are the caller's metadata, with
+    picture links, sizes and lengths already taken out of it and every key known to the model. `asked_size` and
+    `asked_seconds` are the caller's own texts, for upstreams that decide themselves.
+    """
+
+    client_ref: str
+    model: Model
+    prompt: str
+    fitted: Fitted
+    asked_size: str | None = None
+    asked_seconds: str | None = None
+    pictures: tuple[OrderPicture, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def picture(self, role: Role) -> OrderPicture | None:
+        """The first picture of this role."""
+        return next((picture for picture in self.pictures if picture.role is role), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A documented error body, read: what it means to us, and whether the vendor asks to be tried again later."""
+
+    failure: Failure
+    later: bool = False
+
+
+class Vendor(ABC):
+    """One vendor: facts and four translations.
+
+    Facts:
+        name: the file's name, the word in `VIDEOGATE_<NAME>_*` and in `tests/exchanges/<name>/`.
+        Config: the settings model.
+        models: what can be asked for, by the vendor's own model names.
+        limits: the documented rates.
+        picture_options: metadata keys whose value is a picture's link, with the role it plays. The engine takes them
+            out of `options` and checks them like any other picture.
+        option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[VendorConfig]]
+    models: Mapping[str, Model]
+    limits: ClassVar[Limits] = Limits()
+    picture_options: ClassVar[Mapping[str, Role]] = {}
+    option_groups: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, config: Any, client: VendorClient) -> None:
+        self.config = config
+        self.client = client
+        self.models = self.offered()
+
+    # What a vendor says. Pure: no I/O, no clock, no state.
+
+    @abstractmethod
+    def offered(self) -> Mapping[str, Model]:
+        """The models of this vendor under the present settings, by name."""
+
+    @abstractmethod
+    def authorize(self, prepared: Prepared) -> Mapping[str, str]:
+        """The headers that prove who we are, for exactly this request (method, URL and body bytes)."""
+
+    @abstractmethod
+    def submit_call(self, order: Order) -> Call:
+        """The request that creates the job.
+
+        Raises InvalidRequest for what cannot be expressed to this vendor. Sends nothing.
+        """
+
+    @abstractmethod
+    def read_receipt(self, reply: Reply) -> Receipt:
+        """The job's id from a 2xx reply.
+
+        Raises NotUnderstood if there is none: the outcome is then unknown, since a job may exist.
+        """
+
+    @abstractmethod
+    def poll_call(self, receipt: Receipt) -> Call:
+        """The request that looks at one job."""
+
+    @abstractmethod
+    def read_observation(self, reply: Reply) -> Observation:
+        """What a reply to `poll_call` shows.
+
+        Called for every status: some upstreams answer with a failed job's record under a 4xx or 5xx. Only the
+        vendor's documented terminal words may become SUCCEEDED, FAILED or MISSING. Raises NotUnderstood for anything
+        but a job's record, for a word that is not documented and for a success without a result.
+        """
+
+    @abstractmethod
+    def read_refusal(self, reply: Reply) -> Refusal | None:
+        """The vendor's documented error body, whatever the HTTP status; None if the reply is not one of those."""
+
+    # What the engine calls. Not for overriding.
+
+    @property
+    def account(self) -> str:
+        """Whose jobs these are: the vendor at a host. One id of a job is unique within it."""
+        return f"{self.name}@{urlsplit(self.config.base_url).netloc}"
+
+    def prepare(self, order: Order) -> Prepared:
+        """Build the whole request of a submit without sending a byte. Raises InvalidRequest."""
+        return self.client.prepare(self.submit_call(order))
+
+    async def submit(self, prepared: Prepared) -> Receipt:
+        """Send a prepared submit once, over a connection of its own. There are no retries below this line.
+
+        Returns the receipt of a created job. Raises:
+            NotDelivered: surely not a byte of it was acted on; the caller may submit again.
+            Throttled: refused for now, nothing created; the caller may submit again later.
+            Refused: refused for good, nothing created.
+            OutcomeUnknown: anything else. It may have been paid for; it must never be sent again.
+        """
+        reply = await self.client.submit(prepared, self.authorize)
+        refusal = self.read_refusal(reply)
+        match outcome.of_submit(reply.status, refused=refusal is not None, later=refusal is not None and refusal.later):
+            case outcome.Submitted.ACCEPTED:
+                return self._receipt(reply)
+            case outcome.Submitted.THROTTLED:
+                raise self._throttled(reply, refusal)
+            case outcome.Submitted.REJECTED if refusal is not None:
+                raise Refused(refusal.failure)
+            case _:
+                raise OutcomeUnknown(f"{self.name} answered {reply.status} in an unknown form", evidence=reply.excerpt)
+
+    async def poll(self, receipt: Receipt) -> Observation:
+        """Look at a job once. May be repeated freely.
+
+        Raises Throttled, Unavailable or NotUnderstood; none of them says anything about the job.
+        """
+        reply = await self.client.call(self.poll_call(receipt), self.authorize)
+        refusal = self.read_refusal(reply)
+        if refusal is not None and refusal.later:
+            raise self._throttled(reply, refusal)
+        try:
+            return self.read_observation(reply)
+        except NotUnderstood as error:
+            # A job's own record counts whatever the status around it; without one, a failing status says nothing.
+            if outcome.is_trouble(reply.status):
+                raise Unavailable(f"{self.name} answered {reply.status}") from error
+            raise
+
+    def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Download]:
+        """Open a result for reading, in constant memory; leaving the context closes the connection.
+
+        Raises LinkExpired when the link is dead, Unavailable for everything else that may pass.
+        """
+        return self.client.open(artifact.url, self.authorize)
+
+    def _receipt(self, reply: Reply) -> Receipt:
+        try:
+            return self.read_receipt(reply)
+        except Exception as error:
+            raise OutcomeUnknown(f"{self.name} accepted without an id we can read", evidence=reply.excerpt) from error
+
+    def _throttled(self, reply: Reply, refusal: Refusal | None) -> Throttled:
+        code = refusal.failure.vendor_code if refusal else None
+        words = refusal.failure.vendor_message if refusal else None
+        return Throttled(
+            f"{self.name} asks to come back later: {words or reply.status}",
+            vendor_code=code,
+            retry_after=reply.retry_after,
+        )

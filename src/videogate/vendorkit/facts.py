@@ -1,0 +1,115 @@
+"""What a model can do, as data.
+
+A fact is asked for by what it says ("which lengths?"), never by the name of a vendor or a model. Each kind of rule has
+a variant that leaves the decision to the upstream.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from videogate.task.frames import Frame
+from videogate.task.model import Role
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTable:
+    """Exact sizes, by tier (lines) and aspect ratio."""
+
+    tiers: Mapping[int, Mapping[str, Frame]]
+
+    def all(self) -> list[Frame]:
+        return [frame for shapes in self.tiers.values() for frame in shapes.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFrames:
+    """The input picture gives the shape, the tier gives the number of pixels; sides are multiples of `multiple`."""
+
+    tiers: tuple[int, ...]
+    multiple: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFrames:
+    """The upstream is the authority: sizes pass through untouched."""
+
+
+FrameRule = FrameTable | PictureFrames | OpenFrames
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """One of a few whole numbers of seconds."""
+
+    allowed: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Any whole number of seconds from `least` to `most`."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLength:
+    """The upstream, or an audio or video input, decides the length."""
+
+
+LengthRule = Choices | Span | OpenLength
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRule:
+    """Which pictures a model takes: how many at least and at most in each role, and in which forms and limits.
+
+    A `REFERENCE` picture counts for the first role that has room, in the order of `counts`.
+    """
+
+    counts: Mapping[Role, tuple[int, int]] = field(default_factory=dict)
+    as_file: bool = True  # False: only a link will do
+    as_link: bool = True  # False: the vendor opens no links, so we read them and send a file
+    mimes: frozenset[str] = frozenset({"image/jpeg", "image/png", "image/webp"})
+    most_bytes: int = 10 * 1024 * 1024
+    side: tuple[int, int] = (1, 16_384)  # pixels, each side
+
+    @property
+    def needed(self) -> int:
+        return sum(least for least, _ in self.counts.values())
+
+    @property
+    def most(self) -> int:
+        return sum(most for _, most in self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of one vendor.
+
+    `usual_seconds` is how long the vendor usually takes to make a video with it: the poller looks first about then.
+    `prompt_needed` says whether the model makes nothing without a text. `options` are the caller's metadata keys that
+    mean something to it, `required_options` those without which the vendor refuses.
+    """
+
+    name: str
+    frames: FrameRule
+    lengths: LengthRule
+    pictures: PictureRule = field(default_factory=PictureRule)
+    usual_seconds: float = 60.0
+    prompt_needed: bool = True
+    abilities: frozenset[str] = frozenset()  # what GET /v1/models shows beside inputs, sizes and lengths
+    options: frozenset[str] = frozenset()
+    required_options: frozenset[str] = frozenset()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the vendor documents about how often it may be called, and how long its things live."""
+
+    polls_per_second: float = 10.0
+    submits_per_second: float = 5.0
+    submits_at_once: int = 4
+    polls_at_once: int = 16
+    fetches_at_once: int = 4

@@ -1,0 +1,214 @@
+"""How SQL reaches a database.
+
+Work is given as plain functions of a connection: `await database.write(work)` returns after COMMIT, `await
+database.read(work)` never blocks a writer. On SQLite all writes go through one connection in one thread, which puts
+whatever is waiting into one transaction (a group commit): many callers share one flush to disk.
+"""
+
+import fcntl
+import os
+import queue
+import threading
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import NullPool, QueuePool
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+GROUP = 128  # units of work in one transaction, at most
+READERS = 4
+
+log = structlog.get_logger("videogate.store")
+
+
+class Database(Protocol):
+    """A database as the stores use it."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction; return its result once that is durable.
+
+        What `work` raises is raised here and undoes only this work. Cancelling the caller does not undo it.
+        """
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on a connection that cannot write."""
+
+    async def close(self) -> None:
+        """Finish the writes under way and close every connection."""
+
+
+class AlreadyRunning(RuntimeError):
+    """Another process serves this data directory; SQLite takes one."""
+
+
+class Job:
+    """One unit of work and the caller who waits for it."""
+
+    def __init__(self, work: Work[Any], loop: AbstractEventLoop) -> None:
+        self.work = work
+        self.loop = loop
+        self.future: Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self, connection: Connection) -> None:
+        """Do the work within a savepoint of its own."""
+        try:
+            with connection.begin_nested():
+                self.result = self.work(connection)
+        except Exception as error:  # noqa: BLE001 (handed to the caller)
+            self.error = error
+
+    def settle(self) -> None:
+        """Wake the caller, in the caller's own loop."""
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class SqliteDatabase:
+    """SQLite in WAL mode: one writer thread with group commit, a few readers apart.
+
+    Args:
+        path: the database file; its directory must exist.
+        alone: take the lock beside the file that keeps a second server off. Only a short visit, such as a command
+            that makes a key, does without.
+
+    Raises AlreadyRunning if another process holds the lock.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = True) -> None:
+        self._lock = _lock(path.with_name("gateway.lock")) if alone else None
+        self.engine = sqlite_engine(path)
+        self._readers = sqlite_engine(path, read_only=True)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="db-reader")
+        self._thread = threading.Thread(target=self._write_all, name="db-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Work[T]) -> T:
+        job = Job(work, get_running_loop())
+        self._jobs.put(job)
+        result: T = await job.future
+        return result
+
+    async def read(self, work: Work[T]) -> T:
+        return await get_running_loop().run_in_executor(self._pool, self._read, work)
+
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await get_running_loop().run_in_executor(None, self._thread.join)
+        self._pool.shutdown()
+        self._readers.dispose()
+        self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _read(self, work: Work[T]) -> T:
+        with self._readers.connect() as connection:
+            return work(connection)
+
+    def _write_all(self) -> None:
+        with self.engine.connect() as connection:
+            while (job := self._jobs.get()) is not None:
+                jobs, last = self._group(job)
+                _commit(connection, jobs)
+                if last:
+                    break
+            raw = connection.connection.driver_connection
+            if self._lock is not None and raw is not None:
+                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # outside a transaction, which it refuses
+
+    def _group(self, first: Job) -> tuple[list[Job], bool]:
+        """All that is waiting, up to a group's size; and whether the end was asked for."""
+        jobs = [first]
+        while len(jobs) < GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+        return jobs, False
+
+
+def _commit(connection: Connection, jobs: list[Job]) -> None:
+    """Run a group in one transaction; if the transaction itself fails, everybody in it learns so."""
+    try:
+        with connection.begin():
+            for job in jobs:
+                job.run(connection)
+    except Exception as error:
+        # Disk full, database locked: each caller gets it.
+        log.exception("commit_failed", jobs=len(jobs))
+        for job in jobs:
+            job.error = error
+    by_loop: dict[AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, waiting in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, waiting)
+
+
+def _settle(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.settle()
+
+
+def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
+    """An engine on a SQLite file with our settings. A transaction takes the write lock at its beginning."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool if read_only else NullPool,
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: Any) -> None:
+        for pragma in (
+            "busy_timeout=30000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "mmap_size=0",
+            "cache_size=-16000",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=1000",
+            f"query_only={int(read_only)}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads first can fail at its first write, whatever busy_timeout says.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _lock(path: Path) -> IO[str]:
+    handle = path.open("w", encoding="ascii")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise AlreadyRunning(
+            f"another videogate process uses {path.parent}. SQLite serves one process; "
+            "stop the other one, choose another VIDEOGATE_DATA_DIR, or use PostgreSQL."
+        ) from error
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle

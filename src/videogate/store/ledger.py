@@ -1,0 +1,323 @@
+"""The worker's side of the store: claims with a fence, the money ledger, and every move a task makes.
+
+A claim is a lease: until `lease_until` the task belongs to one worker, and every claim raises the task's fence. Every
+later write names the fence it was claimed under; a worker that was overtaken finds that it changes nothing. Only
+positive evidence of a created job is kept whatever the fence says, because it was paid for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+
+from videogate.store.database import Database
+from videogate.store.rows import micros, seconds, to_attempt, to_task
+from videogate.store.tables import attempt, task, task_request
+from videogate.task.errors import Failure, FailureCode
+from videogate.task.model import Artifact, Attempt, Content, Receipt, Task
+from videogate.task.state import LIVE, AttemptState, TaskState, attempt_sources, sources
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Work of one kind for one vendor: which states it claims."""
+
+    vendor: str
+    states: frozenset[TaskState]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A task that is ours until the lease ends, with the newest line of its ledger."""
+
+    task: Task
+    attempt: Attempt
+    sent_at: float | None
+    artifact: Artifact | None
+
+    @property
+    def fence(self) -> int:
+        return self.task.fence
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """What is due now, by vendor and state, and when the next task will be (None: nothing is waiting)."""
+
+    due: Mapping[tuple[str, TaskState], int]
+    next_at: float | None
+
+
+class Overtaken(Exception):
+    """Somebody else moved the task or its attempt meanwhile; nothing was written."""
+
+
+class Ledger:
+    """Claims and moves. Every write returns whether it took place: False means that we were overtaken."""
+
+    def __init__(self, database: Database, worker: str) -> None:
+        self._database = database
+        self._worker = worker
+
+    async def agenda(self, now: float) -> Agenda:
+        """What there is to do."""
+        return await self._database.read(lambda connection: _agenda(connection, micros(now)))
+
+    async def claim(self, wanted: Sequence[tuple[Lane, int]], *, now: float, lease: float) -> list[Claim]:
+        """Take up to the given number of due tasks for each lane, most overdue first."""
+        until = micros(now + lease)
+        return await self._database.write(
+            lambda connection: [
+                claim
+                for lane, limit in wanted
+                for claim in _claim(connection, lane, limit, self._worker, micros(now), until)
+            ]
+        )
+
+    async def extend(self, claim: Claim, until: float) -> bool:
+        """Keep a claim longer."""
+        return await self._database.write(
+            lambda connection: _set(connection, claim, None, {"lease_until": micros(until), "due_at": micros(until)})
+        )
+
+    async def recover(self, now: float) -> int:
+        """Void every lease. Only for a process that knows it is alone, at its start. Returns how many there were."""
+        return await self._database.write(lambda connection: _void(connection, task.c.lease_until > micros(now), now))
+
+    async def begin_send(self, claim: Claim, *, now: float, deadline: float) -> bool:
+        """Make `sending` durable: called right before the first byte leaves."""
+        return await self._move(lambda connection: _begin_send(connection, claim, now, deadline))
+
+    async def accepted(self, attempt_id: int, receipt: Receipt, *, now: float, due_at: float) -> bool:
+        """Bind a vendor's job to its attempt. Takes no claim: evidence of a paid job counts whoever brings it."""
+        return await self._move(lambda connection: _accepted(connection, attempt_id, receipt, now, due_at))
+
+    async def rejected(self, claim: Claim, failure: Failure, *, now: float) -> bool:
+        """The vendor refused: the attempt and the task end."""
+        return await self._end(claim, AttemptState.REJECTED, failure, now)
+
+    async def not_sent(self, claim: Claim, why: str, *, now: float, due_at: float, client_ref: str) -> bool:
+        """Nothing was created: close the attempt and prepare the next one."""
+        return await self._move(lambda connection: _not_sent(connection, claim, why, now, micros(due_at), client_ref))
+
+    async def unknown(self, claim: Claim, evidence: str, *, due_at: float) -> bool:
+        """The attempt may have been paid for. It is never sent again."""
+        return await self._move(
+            lambda connection: _both(
+                moved=_set(connection, claim, None, _free(due_at)),
+                settled=_settle(connection, claim.attempt.id, AttemptState.UNKNOWN, {"evidence": evidence}),
+            )
+        )
+
+    async def review(self, claim: Claim, failure: Failure, *, now: float) -> bool:
+        """No look-up settled an unknown attempt: a person must. The task ends, late evidence reopens it."""
+        return await self._end(claim, AttemptState.NEEDS_REVIEW, failure, now)
+
+    async def observed(self, claim: Claim, state: TaskState, progress: int, *, due_at: float) -> bool:
+        """The vendor's job is alive."""
+        values = {"progress": max(progress, claim.task.progress), "troubles": 0, "misses": 0, **_free(due_at)}
+        return await self._move(lambda connection: _set(connection, claim, state, values))
+
+    async def postponed(self, claim: Claim, *, due_at: float, troubles: int, misses: int = 0) -> bool:
+        """A look that told nothing."""
+        values = {"troubles": troubles, "misses": misses, **_free(due_at)}
+        return await self._move(lambda connection: _set(connection, claim, None, values))
+
+    async def fetching(self, claim: Claim, artifact: Artifact, *, due_at: float) -> bool:
+        """The vendor is done; the result is to be copied."""
+        values = {"artifact": artifact.url, "troubles": 0, "misses": 0, **_free(due_at)}
+        return await self._move(lambda connection: _set(connection, claim, TaskState.FETCHING, values))
+
+    async def look_again(self, claim: Claim, *, due_at: float, troubles: int) -> bool:
+        """The result's link is dead: ask the vendor for a new one."""
+        values = {"artifact": None, "troubles": troubles, **_free(due_at)}
+        return await self._move(lambda connection: _set(connection, claim, TaskState.RUNNING, values))
+
+    async def succeeded(self, claim: Claim, content: Content, *, size: str, seconds: str, now: float) -> bool:
+        """The result is in our storage and verified."""
+        values = {
+            "content_key": content.key,
+            "content_length": content.length,
+            "content_sha256": content.sha256,
+            "content_mime": content.mime,
+            "size": size,
+            "seconds": seconds,
+            "progress": 100,
+            "artifact": None,
+            "completed_at": micros(now),
+        }
+        return await self._move(
+            lambda connection: _set(connection, claim, TaskState.SUCCEEDED, {**values, **_free(now)})
+        )
+
+    async def failed(self, claim: Claim, failure: Failure, *, now: float) -> bool:
+        """The task ends; its attempt stays as it is."""
+        return await self._move(lambda connection: _set(connection, claim, TaskState.FAILED, _failed(failure, now)))
+
+    async def given_up(self, claim: Claim, failure: Failure, *, now: float) -> bool:
+        """The task ends before anything was sent."""
+        return await self._end(claim, AttemptState.NOT_SENT, failure, now)
+
+    async def cancelled(self, claim: Claim, *, now: float) -> bool:
+        """The task ends because its owner deleted it."""
+        values = {"completed_at": micros(now), **_free(now)}
+        return await self._move(lambda connection: _set(connection, claim, TaskState.CANCELLED, values))
+
+    async def hand_back(self, now: float) -> int:
+        """Void this worker's own leases, at the end of a drain. Returns how many there were."""
+        return await self._database.write(lambda connection: _void(connection, task.c.lease_by == self._worker, now))
+
+    async def pictures_in_use(self) -> set[str]:
+        """Keys of the input files that a task may still have to send."""
+        waiting = task.c.state.in_([TaskState.INTENT, TaskState.SUBMITTING])
+        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(waiting)
+        specs = await self._database.read(lambda connection: connection.execute(query).scalars().all())
+        return {picture["key"] for spec in specs for picture in spec["pictures"] if picture["key"]}
+
+    async def _move(self, work: Callable[[Connection], bool]) -> bool:
+        try:
+            return await self._database.write(work)
+        except Overtaken:
+            return False
+
+    async def _end(self, claim: Claim, settled: AttemptState, failure: Failure, now: float) -> bool:
+        return await self._move(
+            lambda connection: _both(
+                moved=_set(connection, claim, TaskState.FAILED, _failed(failure, now)),
+                settled=_settle(connection, claim.attempt.id, settled, {"settled_at": micros(now)}),
+            )
+        )
+
+
+def _agenda(connection: Connection, now: int) -> Agenda:
+    live = task.c.state.in_(sorted(LIVE))
+    ready = and_(live, task.c.due_at <= now, task.c.lease_until <= now)
+    counts = connection.execute(
+        select(task.c.vendor, task.c.state, func.count()).where(ready).group_by(task.c.vendor, task.c.state)
+    )
+    due = {(vendor, TaskState(state)): count for vendor, state, count in counts}
+    later = connection.execute(select(func.min(task.c.due_at)).where(live, task.c.due_at > now)).scalar()
+    return Agenda(due, None if later is None else seconds(later))
+
+
+def _claim(connection: Connection, lane: Lane, limit: int, worker: str, now: int, until: int) -> list[Claim]:
+    chosen = (
+        select(task.c.id)
+        .where(
+            task.c.vendor == lane.vendor,
+            task.c.state.in_(sorted(lane.states)),
+            task.c.due_at <= now,
+            task.c.lease_until <= now,
+        )
+        .order_by(task.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = connection.execute(
+        update(task)
+        .where(task.c.id.in_(chosen.scalar_subquery()))
+        .values(lease_by=worker, lease_until=until, due_at=until, fence=task.c.fence + 1)
+        .returning(*task.c)
+    ).mappings()
+    return [_with_attempt(connection, row) for row in rows.all()]
+
+
+def _with_attempt(connection: Connection, row: RowMapping) -> Claim:
+    newest = select(attempt).where(attempt.c.task_id == row["id"]).order_by(attempt.c.number.desc()).limit(1)
+    line = connection.execute(newest).mappings().one()
+    sent_at = None if line["sent_at"] is None else seconds(line["sent_at"])
+    artifact = Artifact(row["artifact"]) if row["artifact"] else None
+    return Claim(to_task(row), to_attempt(line), sent_at, artifact)
+
+
+def _void(connection: Connection, held: ColumnElement[bool], now: float) -> int:
+    values = {"fence": task.c.fence + 1, **_free(now)}
+    return connection.execute(update(task).where(task.c.state.in_(sorted(LIVE)), held).values(values)).rowcount
+
+
+def _begin_send(connection: Connection, claim: Claim, now: float, deadline: float) -> bool:
+    values = {"sent_at": micros(now), "send_deadline": micros(deadline), "fence": claim.fence}
+    return _both(
+        moved=_set(connection, claim, TaskState.SUBMITTING, {}),
+        settled=_settle(connection, claim.attempt.id, AttemptState.SENDING, values),
+    )
+
+
+def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: float, due_at: float) -> bool:
+    values = {
+        "vendor_task_id": receipt.vendor_task_id,
+        "handle": dict(receipt.handle),
+        "settled_at": micros(now),
+    }
+    if not _settle(connection, attempt_id, AttemptState.ACCEPTED, values):
+        return False
+    owner = select(attempt.c.task_id).where(attempt.c.id == attempt_id).scalar_subquery()
+    waits = or_(
+        task.c.state == TaskState.SUBMITTING,
+        and_(
+            task.c.state == TaskState.FAILED,
+            task.c.failure["code"].as_string() == FailureCode.UNKNOWN_OUTCOME,
+        ),
+    )
+    moved = {
+        "state": TaskState.SUBMITTED,
+        "started_at": micros(now),
+        "failure": None,
+        "completed_at": None,
+        "troubles": 0,
+        "fence": task.c.fence + 1,
+        **_free(due_at),
+    }
+    return connection.execute(update(task).where(task.c.id == owner, waits).values(moved)).rowcount == 1
+
+
+def _not_sent(connection: Connection, claim: Claim, why: str, now: float, due_at: int, client_ref: str) -> bool:
+    values = {"evidence": why, "settled_at": micros(now)}
+    moved = _set(connection, claim, TaskState.INTENT, {"troubles": claim.task.troubles + 1, **_free(seconds(due_at))})
+    if not _both(moved=moved, settled=_settle(connection, claim.attempt.id, AttemptState.NOT_SENT, values)):
+        return False
+    connection.execute(
+        insert(attempt).values(
+            task_id=claim.task.id,
+            number=claim.attempt.number + 1,
+            account=claim.task.account,
+            client_ref=client_ref,
+            state=AttemptState.PREPARED,
+        )
+    )
+    return True
+
+
+def _set(connection: Connection, claim: Claim, target: TaskState | None, values: Mapping[str, Any]) -> bool:
+    """Change a claimed task under its fence, and move it where the table of moves allows it."""
+    mine = and_(task.c.id == claim.task.id, task.c.fence == claim.fence)
+    if target is None:
+        allowed, moved = task.c.state.in_(sorted(LIVE)), dict(values)
+    else:
+        allowed = task.c.state.in_(sorted(sources(target) | ({target} & LIVE)))
+        moved = {"state": target, **values}
+    return connection.execute(update(task).where(mine, allowed).values(moved)).rowcount == 1
+
+
+def _settle(connection: Connection, attempt_id: int, target: AttemptState, values: Mapping[str, Any]) -> bool:
+    """Move a line of the ledger where its table of moves allows it."""
+    allowed = attempt.c.state.in_(sorted(attempt_sources(target)))
+    changed = update(attempt).where(attempt.c.id == attempt_id, allowed).values(state=target, **values)
+    return connection.execute(changed).rowcount == 1
+
+
+def _both(*, moved: bool, settled: bool) -> bool:
+    """A task and its ledger move together or not at all; raising undoes the half that went through."""
+    if moved != settled:
+        raise Overtaken
+    return moved
+
+
+def _free(due_at: float) -> dict[str, Any]:
+    """Give a lease back."""
+    return {"lease_by": None, "lease_until": 0, "due_at": micros(due_at)}
+
+
+def _failed(failure: Failure, now: float) -> dict[str, Any]:
+    return {"failure": asdict(failure), "artifact": None, "completed_at": micros(now), **_free(now)}

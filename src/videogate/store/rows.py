@@ -1,0 +1,111 @@
+"""Rows into values and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from videogate.task.errors import Failure, FailureCode
+from videogate.task.frames import Frame
+from videogate.task.model import (
+    Adjustment,
+    Attempt,
+    Content,
+    Fit,
+    Fitted,
+    Picture,
+    Receipt,
+    Role,
+    Task,
+    TaskSpec,
+)
+from videogate.task.state import AttemptState, TaskState
+
+Row = Mapping[str, Any] | RowMapping
+MICRO = 1_000_000
+
+
+def micros(seconds: float) -> int:
+    """Seconds since the epoch as stored."""
+    return round(seconds * MICRO)
+
+
+def seconds(value: int) -> float:
+    """A stored time as seconds since the epoch."""
+    return value / MICRO
+
+
+def _maybe_seconds(value: int | None) -> float | None:
+    return None if value is None else seconds(value)
+
+
+def to_task(row: Row) -> Task:
+    """A row of `task`."""
+    return Task(
+        id=row["id"],
+        owner=row["owner"],
+        state=TaskState(row["state"]),
+        vendor=row["vendor"],
+        account=row["account"],
+        model=row["model"],
+        vendor_model=row["vendor_model"],
+        prompt=row["prompt"],
+        size=row["size"],
+        seconds=row["seconds"],
+        progress=row["progress"],
+        adjustments=tuple(Adjustment(**each) for each in row["adjustments"]),
+        failure=to_failure(row["failure"]),
+        created_at=seconds(row["created_at"]),
+        deadline_at=seconds(row["deadline_at"]),
+        completed_at=_maybe_seconds(row["completed_at"]),
+        started_at=_maybe_seconds(row["started_at"]),
+        content=_to_content(row),
+        request_id=row["request_id"],
+        deleted=row["deleted"],
+        fence=row["fence"],
+        troubles=row["troubles"],
+        misses=row["misses"],
+    )
+
+
+def _to_content(row: Row) -> Content | None:
+    if row["content_key"] is None:
+        return None
+    return Content(row["content_key"], row["content_length"], row["content_sha256"], row["content_mime"])
+
+
+def to_failure(value: Mapping[str, Any] | None) -> Failure | None:
+    """A stored failure."""
+    if value is None:
+        return None
+    return Failure(FailureCode(value["code"]), value["message"], value["vendor_code"], value["vendor_message"])
+
+
+def to_attempt(row: Row) -> Attempt:
+    """A row of `attempt`."""
+    receipt = Receipt(row["vendor_task_id"], row["handle"] or {}) if row["vendor_task_id"] else None
+    return Attempt(row["id"], row["task_id"], row["number"], row["client_ref"], AttemptState(row["state"]), receipt)
+
+
+def from_spec(spec: TaskSpec) -> dict[str, Any]:
+    """A request as stored."""
+    return {**asdict(spec), "options": dict(spec.options)}
+
+
+def to_spec(value: Mapping[str, Any]) -> TaskSpec:
+    """A stored request."""
+    pictures = tuple(
+        Picture(**{**each, "role": Role(each["role"]), "frame": _to_frame(each["frame"])}) for each in value["pictures"]
+    )
+    return TaskSpec(**{**value, "fit": Fit(value["fit"]), "pictures": pictures})
+
+
+def to_fitted(value: Mapping[str, Any]) -> Fitted:
+    """A stored fit."""
+    adjustments = tuple(Adjustment(**each) for each in value["adjustments"])
+    return Fitted(**{**value, "frame": _to_frame(value["frame"]), "adjustments": adjustments})
+
+
+def _to_frame(value: Mapping[str, int] | None) -> Frame | None:
+    return Frame(**value) if value else None

@@ -1,0 +1,133 @@
+"""The tables. Alembic makes the schema; a test holds the two equal.
+
+Times are integer microseconds since the epoch, UTC, on every database. `task` is the hot row that claims, polls and
+reads touch; what is written once and read rarely (prompts' specs, inputs) stands beside it.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from videogate.task.state import LIVE, MAYBE_PAID, AttemptState, TaskState
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(column: str, states: frozenset[TaskState] | frozenset[AttemptState]) -> str:
+    return f"{column} IN ({', '.join(repr(state.value) for state in sorted(states))})"
+
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only in a column of type INTEGER
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("vendor", String(32), nullable=False),
+    Column("account", String(255), nullable=False),
+    Column("model", String(255), nullable=False),
+    Column("vendor_model", String(255), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("size", String(32), nullable=False),
+    Column("seconds", String(32), nullable=False),
+    Column("progress", Integer, nullable=False),
+    Column("adjustments", JSON, nullable=False),
+    Column("failure", JSON(none_as_null=True)),
+    Column("artifact", Text),  # the result's link while it is being fetched
+    Column("content_key", String(255)),
+    Column("content_length", BigInteger),
+    Column("content_sha256", String(64)),
+    Column("content_mime", String(64)),
+    Column("request_id", String(64), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("deadline_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("completed_at", BigInteger),
+    Column("due_at", BigInteger, nullable=False),
+    Column("lease_by", String(64)),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("troubles", Integer, nullable=False),
+    Column("misses", Integer, nullable=False),
+    CheckConstraint(_one_of("state", frozenset(TaskState)), name="state"),
+)
+_live = text(_one_of("state", LIVE))
+Index("ix_task_due", task.c.due_at, sqlite_where=_live, postgresql_where=_live)
+Index("ix_task_list", task.c.owner, task.c.created_at, task.c.id)
+
+task_request = Table(
+    "task_request",
+    metadata,
+    Column("task_id", String(64), ForeignKey("task.id"), primary_key=True),
+    Column("spec", JSON, nullable=False),
+    Column("fitted", JSON, nullable=False),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("task_id", String(64), ForeignKey("task.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("account", String(255), nullable=False),
+    Column("client_ref", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("vendor_task_id", String(255)),
+    Column("handle", JSON(none_as_null=True)),
+    Column("fence", BigInteger),
+    Column("sent_at", BigInteger),
+    Column("send_deadline", BigInteger),
+    Column("settled_at", BigInteger),
+    Column("evidence", Text),
+    CheckConstraint(_one_of("state", frozenset(AttemptState)), name="state"),
+    UniqueConstraint("task_id", "number"),
+    UniqueConstraint("account", "client_ref"),
+    UniqueConstraint("account", "vendor_task_id"),
+)
+_paid = text(_one_of("state", MAYBE_PAID))
+Index("uq_attempt_maybe_paid", attempt.c.task_id, unique=True, sqlite_where=_paid, postgresql_where=_paid)
+_unsettled = text(_one_of("state", frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW})))
+Index("ix_attempt_unsettled", attempt.c.state, sqlite_where=_unsettled, postgresql_where=_unsettled)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("dialect", String(16)),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    UniqueConstraint("digest"),
+)
+
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", String(255), nullable=False),
+)

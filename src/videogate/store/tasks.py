@@ -1,0 +1,127 @@
+"""Tasks as callers see them: accept, read, list, delete."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, tuple_, update
+
+from videogate.store.database import Database
+from videogate.store.rows import from_spec, micros, to_fitted, to_spec, to_task
+from videogate.store.tables import attempt, task, task_request
+from videogate.task.model import Fitted, NewTask, Page, Task, TaskSpec
+from videogate.task.state import ENDED, AttemptState, TaskState
+
+
+class TaskStore:
+    """What the API does with tasks. Every query of a caller's task names its owner."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, new: NewTask) -> Task:
+        """Write the task, its request and its first attempt in one transaction; durable on return."""
+        return await self._database.write(lambda connection: _add(connection, new))
+
+    async def get(self, owner: str, task_id: str) -> Task | None:
+        """The owner's task, unless deleted."""
+        return await self._database.read(lambda connection: _visible(connection, owner, task_id))
+
+    async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Page | None:
+        """The owner's tasks in order of creation, beginning after the task `after`; None if there is no such task."""
+        return await self._database.read(
+            lambda connection: _page(connection, owner, after=after, limit=limit, newest_first=newest_first)
+        )
+
+    async def delete(self, owner: str, task_id: str, now: float) -> Task | None:
+        """Hide the task from its owner; one that was never sent is cancelled. The task as it was, or None."""
+        return await self._database.write(lambda connection: _delete(connection, owner, task_id, now))
+
+    async def request(self, task_id: str) -> tuple[TaskSpec, Fitted]:
+        """What was asked for and how it was fitted."""
+        return await self._database.read(lambda connection: _request(connection, task_id))
+
+
+def _add(connection: Connection, new: NewTask) -> Task:
+    now = micros(new.created_at)
+    values = {
+        "id": new.id,
+        "owner": new.owner,
+        "state": TaskState.INTENT,
+        "vendor": new.vendor,
+        "account": new.account,
+        "model": new.spec.model,
+        "vendor_model": new.vendor_model,
+        "prompt": new.spec.prompt,
+        "size": new.fitted.size,
+        "seconds": new.fitted.seconds,
+        "progress": 0,
+        "adjustments": [asdict(each) for each in new.fitted.adjustments],
+        "request_id": new.request_id,
+        "deleted": False,
+        "created_at": now,
+        "deadline_at": micros(new.deadline_at),
+        "due_at": now,
+        "lease_until": 0,
+        "fence": 0,
+        "troubles": 0,
+        "misses": 0,
+    }
+    connection.execute(insert(task).values(values))
+    connection.execute(insert(task_request).values(task_id=new.id, spec=from_spec(new.spec), fitted=asdict(new.fitted)))
+    connection.execute(
+        insert(attempt).values(
+            task_id=new.id, number=1, account=new.account, client_ref=new.client_ref, state=AttemptState.PREPARED
+        )
+    )
+    return to_task({**dict.fromkeys(task.c.keys()), **values})
+
+
+def _row(connection: Connection, owner: str, task_id: str) -> RowMapping | None:
+    found = connection.execute(
+        select(task).where(task.c.id == task_id, task.c.owner == owner, task.c.deleted.is_(False))
+    )
+    return found.mappings().one_or_none()
+
+
+def _visible(connection: Connection, owner: str, task_id: str) -> Task | None:
+    row = _row(connection, owner, task_id)
+    return to_task(row) if row else None
+
+
+def _page(connection: Connection, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Page | None:
+    query = select(task).where(task.c.owner == owner, task.c.deleted.is_(False))
+    if after is not None:
+        created = connection.execute(
+            select(task.c.created_at).where(task.c.id == after, task.c.owner == owner)
+        ).scalar()
+        if created is None:
+            return None
+        here, anchor = tuple_(task.c.created_at, task.c.id), tuple_(created, after)
+        query = query.where(here < anchor if newest_first else here > anchor)
+    order = (task.c.created_at, task.c.id)
+    query = query.order_by(*(column.desc() if newest_first else column for column in order)).limit(limit + 1)
+    rows = connection.execute(query).mappings().all()
+    return Page(tuple(to_task(row) for row in rows[:limit]), has_more=len(rows) > limit)
+
+
+def _delete(connection: Connection, owner: str, task_id: str, now: float) -> Task | None:
+    row = _row(connection, owner, task_id)
+    if row is None:
+        return None
+    changes: dict[str, Any] = {"deleted": True}
+    if row["state"] == TaskState.INTENT:
+        changes |= {"state": TaskState.CANCELLED, "completed_at": micros(now), "fence": row["fence"] + 1}
+        connection.execute(
+            update(attempt)
+            .where(attempt.c.task_id == task_id, attempt.c.state == AttemptState.PREPARED)
+            .values(state=AttemptState.NOT_SENT, settled_at=micros(now))
+        )
+    elif row["state"] not in ENDED:
+        changes["due_at"] = micros(now)
+    connection.execute(update(task).where(task.c.id == task_id).values(changes))
+    return to_task(row)
+
+
+def _request(connection: Connection, task_id: str) -> tuple[TaskSpec, Fitted]:
+    row = connection.execute(select(task_request).where(task_request.c.task_id == task_id)).mappings().one()
+    return to_spec(row["spec"]), to_fitted(row["fitted"])

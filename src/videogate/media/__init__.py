@@ -1,0 +1,1 @@
+"""Result and input files: storage, safe fetching, the input spool, probing."""

@@ -1,0 +1,217 @@
+"""Opening links safely: the one place where a URL that somebody else chose is opened.
+
+A link is parsed once, its host is resolved once, every address is judged, and the connection goes to an address that
+was judged. Redirects are followed by hand, each judged anew.
+"""
+
+import socket
+from asyncio import get_running_loop
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from videogate.media.addresses import is_public
+from videogate.task.errors import InvalidRequest, LinkExpired, Unavailable
+from videogate.vendorkit.client import Download, origin
+
+LONGEST = 2_048  # characters of a link
+REDIRECTS = 3
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 30.0  # between two pieces
+TOTAL_SECONDS = 600.0
+RESULT_BYTES = 2 * 1024**3
+CHUNK = 256 * 1024
+
+_PORTS = frozenset({None, 80, 443})
+_REDIRECT = frozenset({301, 302, 303, 307, 308})
+_DEAD = frozenset({401, 403, 404, 410})
+_FORBIDDEN = frozenset(' \\\t\r\n"<>^`{|}')
+
+
+class UnsafeLink(InvalidRequest):
+    """A link that we do not open for others."""
+
+
+class SafeFetcher:
+    """Opens links. With `allow_private`, addresses on loopback and private networks too."""
+
+    def __init__(self, *, allow_private: bool = False, longest_result: int = RESULT_BYTES) -> None:
+        self._allow_private = allow_private
+        self._longest = longest_result
+        self._session: aiohttp.ClientSession | None = None
+        self._home_session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for session in (self._session, self._home_session):
+            if session is not None:
+                await session.close()
+
+    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+        """Open a result.
+
+        `home` is the vendor's own origin, which the operator configured: it may be a private address, and only it
+        gets `headers`. Raises LinkExpired for a dead link, Unavailable for trouble on the way and for a link that is
+        not safe to open.
+        """
+        return self._open(url, headers, home)
+
+    async def read(self, url: str, limit: int) -> bytes:
+        """Read a small file, such as a picture, whole.
+
+        Raises InvalidRequest for a link that is not safe, is dead or holds more than `limit` bytes; Unavailable for
+        what may pass.
+        """
+        check_link(url, allow_private=self._allow_private)
+        content = bytearray()
+        try:
+            async with self._open(url, {}, "") as download:
+                async for chunk in download.chunks():
+                    content += chunk
+                    if len(content) > limit:
+                        raise InvalidRequest(f"The file behind the link is larger than {limit} bytes.")
+        except LinkExpired as error:
+            raise InvalidRequest(f"The link cannot be opened: {error.message}.") from error
+        return bytes(content)
+
+    @asynccontextmanager
+    async def _open(self, url: str, headers: Mapping[str, str], home: str) -> AsyncIterator[Download]:
+        response = await self._follow(url, headers, home)
+        try:
+            yield _accept(response, self._longest)
+        finally:
+            response.close()
+
+    async def _follow(self, url: str, headers: Mapping[str, str], home: str) -> aiohttp.ClientResponse:
+        for _ in range(REDIRECTS + 1):
+            response = await self._get(url, headers, home)
+            if response.status not in _REDIRECT or "location" not in response.headers:
+                return response
+            url = urljoin(url, response.headers["location"])
+            response.close()
+        raise Unavailable(f"the link redirects more than {REDIRECTS} times")
+
+    async def _get(self, url: str, headers: Mapping[str, str], home: str) -> aiohttp.ClientResponse:
+        try:
+            at_home = origin(url) == home
+            if not at_home:
+                check_link(url, allow_private=self._allow_private)
+            session = self._get_session(at_home=at_home)
+            return await session.get(url, headers=dict(headers) if at_home else {}, allow_redirects=False)
+        except UnsafeLink as error:
+            raise Unavailable(error.message) from error
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(f"the link could not be read: {type(error).__name__}") from error
+
+    def _get_session(self, *, at_home: bool) -> aiohttp.ClientSession:
+        if at_home or self._allow_private:
+            self._home_session = self._home_session or _session(None)
+            return self._home_session
+        self._session = self._session or _session(PublicResolver())
+        return self._session
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves a host once and refuses it if any of its addresses is not public.
+
+    The connector connects to exactly the addresses returned here, so a name cannot change between check and use.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Look a host up. Raises OSError for a host that does not resolve or is not public."""
+        found = await get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        addresses = [(kind, str(address[0])) for kind, _, _, _, address in found]
+        if not addresses or not all(is_public(address) for _, address in addresses):
+            raise OSError(f"{host} is not on the public internet")
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
+            for kind, address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Hold nothing."""
+
+
+class _Response:
+    """A result being read."""
+
+    def __init__(self, response: aiohttp.ClientResponse, longest: int) -> None:
+        self._response = response
+        self._longest = longest
+        self.length = response.content_length
+        self.mime = response.content_type
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        count = 0
+        try:
+            async for chunk in self._response.content.iter_chunked(CHUNK):
+                count += len(chunk)
+                if count > self._longest:
+                    raise Unavailable(f"the result is larger than {self._longest} bytes")
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"the result broke off: {type(error).__name__}") from error
+        if self.length is not None and count != self.length:
+            raise Unavailable(f"the result broke off after {count} of {self.length} bytes")
+
+
+def check_link(url: str, *, allow_private: bool = False) -> None:
+    """Judge a link by its text. Raises UnsafeLink. Its host's addresses are judged when it is opened."""
+    problem = _problem(url, allow_private=allow_private)
+    if problem:
+        raise UnsafeLink(f"The link {problem}.", code="unsafe_url")
+
+
+def _problem(url: str, *, allow_private: bool) -> str | None:
+    if len(url) > LONGEST:
+        return f"is longer than {LONGEST} characters"
+    if any(character in _FORBIDDEN or ord(character) < 33 or ord(character) > 126 for character in url):  # noqa: PLR2004
+        return "holds characters that a URL has to escape"
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "must begin with http:// or https://"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password"
+    if allow_private:
+        return None
+    if port not in _PORTS:
+        return "must use port 80 or 443"
+    if _is_literal(host) and not is_public(host):
+        return "leads to an address that is not public"
+    return None
+
+
+def _is_literal(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()
+
+
+def _accept(response: aiohttp.ClientResponse, longest: int) -> Download:
+    if response.status in _DEAD:
+        raise LinkExpired(f"the link answered {response.status}")
+    if response.status != 200:  # noqa: PLR2004 (OK: a partial or empty answer is no result)
+        raise Unavailable(f"the link answered {response.status}")
+    if response.content_length is not None and response.content_length > longest:
+        raise Unavailable(f"the result is larger than {longest} bytes")
+    return _Response(response, longest)
+
+
+def _session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
+    connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=64)
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
+        headers={"accept-encoding": "identity", "user-agent": "videogate"},
+        auto_decompress=False,
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )

@@ -1,0 +1,92 @@
+"""The spool of input files: uploads wait here until the vendor has them."""
+
+import asyncio
+import re
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Callable, Iterable
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import unquote_to_bytes
+
+from videogate.media.fetch import SafeFetcher
+from videogate.media.pictures import identify
+from videogate.task.errors import InvalidRequest
+from videogate.task.model import Picture, Role
+
+PICTURE_BYTES = 20 * 1024 * 1024
+_DATA_URL = re.compile(r"data:(?P<mime>[\w.+/-]*)(?:;[\w=.-]+)*?(?P<base64>;base64)?,", re.ASCII)
+
+
+class InputSpool:
+    """Input files under generated names in one folder."""
+
+    def __init__(self, folder: Path, fetcher: SafeFetcher) -> None:
+        self._folder = folder
+        self._fetcher = fetcher
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def store(self, role: Role, content: bytes, param: str) -> Picture:
+        """Keep an uploaded picture. Raises InvalidRequest, naming `param`, if it is none."""
+        if len(content) > PICTURE_BYTES:
+            raise InvalidRequest(f"{param} is larger than {PICTURE_BYTES} bytes.", param=param)
+        mime, frame = identify(content, param)
+        key = token_hex(16)
+        await asyncio.to_thread((self._folder / key).write_bytes, content)
+        return Picture(role, key=key, mime=mime, frame=frame, length=len(content), sha256=sha256(content).hexdigest())
+
+    async def take(self, picture: Picture, param: str) -> Picture:
+        """Bring a picture that came as text to its stored form: a data URL becomes a file, a link stays a link.
+
+        Raises InvalidRequest, naming `param`, for a text that is neither.
+        """
+        url = picture.url or ""
+        if url.startswith("data:"):
+            return await self.store(picture.role, decode_data_url(url, param), param)
+        if re.match(r"(https?|oss)://[^/]", url):
+            return picture
+        raise InvalidRequest(f"{param} must be a file, an http(s) link or a data URL; got {url[:40]!r}.", param=param)
+
+    async def ready(
+        self, picture: Picture, *, as_link: bool
+    ) -> tuple[str | None, str | None, Callable[[], bytes] | None]:
+        """A picture as a vendor gets it: link, media type, reader. A link is read by us if the vendor takes none.
+
+        Raises InvalidRequest or Unavailable when such a link cannot be read.
+        """
+        if picture.key is not None:
+            return None, picture.mime, (self._folder / picture.key).read_bytes
+        if as_link or picture.url is None:
+            return picture.url, None, None
+        content = await self._fetcher.read(picture.url, PICTURE_BYTES)
+        mime, _ = identify(content)
+        return None, mime, partial(bytes, content)
+
+    async def drop(self, pictures: Iterable[Picture]) -> None:
+        """Remove the files of these pictures."""
+        for picture in pictures:
+            if picture.key is not None:
+                (self._folder / picture.key).unlink(missing_ok=True)
+
+    def sweep(self, in_use: set[str]) -> int:
+        """Remove files that no task needs, left by a crash. Returns how many."""
+        orphans = [path for path in self._folder.iterdir() if path.name not in in_use]
+        for path in orphans:
+            path.unlink(missing_ok=True)
+        return len(orphans)
+
+
+def decode_data_url(url: str, param: str) -> bytes:
+    """The bytes of a data URL. Raises InvalidRequest, naming `param`."""
+    head = _DATA_URL.match(url)
+    if head is None:
+        raise InvalidRequest(f"{param} is not a well-formed data URL.", param=param)
+    body = url[head.end() :]
+    if not head["base64"]:
+        return unquote_to_bytes(body)
+    try:
+        return b64decode("".join(body.split()), validate=True)
+    except (NotBase64, ValueError) as error:
+        raise InvalidRequest(f"{param} holds base64 that cannot be decoded.", param=param) from error

@@ -1,0 +1,43 @@
+"""Looking into a video file: is it an MP4, and what does it show?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from videogate.task.frames import Frame
+
+_SMALLEST = 256  # bytes; no video is shorter
+
+
+class NotAFilm(Exception):
+    """The file is not a playable MP4."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What a video file really holds. `seconds` is its length."""
+
+    frame: Frame
+    seconds: float
+
+    @property
+    def seconds_text(self) -> str:
+        """The length as callers read it: whole where it is within a frame or two of whole."""
+        whole = round(self.seconds)
+        return str(whole) if whole and abs(self.seconds - whole) <= 0.15 else f"{self.seconds:.1f}"  # noqa: PLR2004
+
+
+def probe(path: Path) -> Film:
+    """Read a video's size and length without decoding it. Raises NotAFilm."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if path.stat().st_size < _SMALLEST or head[4:8] != b"ftyp":
+        raise NotAFilm("the result is not an MP4 file")
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            length = container.duration / av.time_base if container.duration else 0.0
+            return Film(Frame(stream.codec_context.width, stream.codec_context.height), length)
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise NotAFilm("the result is an MP4 file that cannot be read") from error

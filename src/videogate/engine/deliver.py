@@ -1,0 +1,96 @@
+"""Fetch: copy a finished result to our storage, verify it, and only then complete the task."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from videogate.engine import schedule
+from videogate.engine.shop import Shop, tell
+from videogate.media.intake import Received, receive
+from videogate.media.probe import Film, NotAFilm, probe
+from videogate.store.ledger import Claim
+from videogate.task.errors import Failure, FailureCode, LinkExpired, VendorError
+from videogate.task.model import Content
+from videogate.task.state import TaskState
+
+LEASE = 60.0  # seconds, renewed while the download runs
+RENEW = 15.0
+
+
+async def fetch(shop: Shop, claim: Claim) -> None:
+    """Download, verify, keep, complete. Whatever fails on the way is tried again while the deadline allows."""
+    if claim.task.deleted:
+        await shop.ledger.cancelled(claim, now=shop.clock())
+        tell("fetch_unwanted", claim, TaskState.CANCELLED)
+        return
+    try:
+        async with _renewed(shop, claim):
+            content, film = await _copy(shop, claim)
+    except LinkExpired as error:
+        await _again(shop, claim, error, ask_vendor=True)
+    except (VendorError, NotAFilm, OSError) as error:
+        await _again(shop, claim, error, ask_vendor=isinstance(error, NotAFilm))
+    else:
+        done = await shop.ledger.succeeded(
+            claim, content, size=str(film.frame), seconds=film.seconds_text, now=shop.clock()
+        )
+        facts = {"bytes": content.length, "size": str(film.frame), "seconds": film.seconds_text}
+        tell("completed" if done else "fetch_overtaken", claim, TaskState.SUCCEEDED, **facts)
+
+
+async def _copy(shop: Shop, claim: Claim) -> tuple[Content, Film]:
+    if claim.artifact is None:
+        raise LinkExpired("no link is stored")
+    received: Received | None = None
+    try:
+        async with shop.vendors[claim.task.vendor].open(claim.artifact) as download:
+            received = await receive(download, shop.storage.spool, f"{claim.task.id}-{claim.fence}")
+        film = await asyncio.to_thread(probe, received.path)
+        key = shop.storage.key(claim.task.id)
+        await shop.storage.keep(key, received.path)
+        return Content(key, received.length, received.sha256, "video/mp4"), film
+    finally:
+        if received is not None:
+            received.path.unlink(missing_ok=True)
+
+
+async def _again(shop: Shop, claim: Claim, error: Exception, *, ask_vendor: bool) -> None:
+    now, troubles = shop.clock(), claim.task.troubles + 1
+    if now >= claim.task.deadline_at:
+        failure = Failure(
+            FailureCode.DEADLINE,
+            f"{claim.task.vendor} made the video, but it could not be downloaded before the deadline: {error}.",
+        )
+        await shop.ledger.failed(claim, failure, now=now)
+        tell("deadline", claim, TaskState.FAILED, last=str(error))
+        return
+    wait = schedule.after_trouble(floor=shop.floor(claim.task), troubles=troubles, jitter=shop.jitter())
+    if ask_vendor:
+        await shop.ledger.look_again(claim, due_at=now + wait, troubles=troubles)
+    else:
+        await shop.ledger.postponed(claim, due_at=now + wait, troubles=troubles)
+    state = TaskState.RUNNING if ask_vendor else TaskState.FETCHING
+    tell("fetch_trouble", claim, state, why=str(error), again_in=round(wait, 2))
+
+
+@asynccontextmanager
+async def _renewed(shop: Shop, claim: Claim) -> AsyncIterator[None]:
+    """Keep the lease alive; cancel the work when it was lost to somebody else."""
+    work = asyncio.current_task()
+
+    async def renew() -> None:
+        while True:
+            await asyncio.sleep(RENEW)
+            if not await shop.ledger.extend(claim, shop.clock() + LEASE):
+                tell("lease_lost", claim)
+                if work is not None:
+                    work.cancel()
+                return
+
+    renewal = asyncio.create_task(renew(), name=f"renew-{claim.task.id}")
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewal

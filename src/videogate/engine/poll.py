@@ -1,0 +1,104 @@
+"""Observe: one look at a vendor's job, and what follows from it."""
+
+from videogate.engine import schedule
+from videogate.engine.shop import Shop, tell
+from videogate.store.ledger import Claim
+from videogate.task.errors import Failure, FailureCode, Throttled, VendorError
+from videogate.task.model import Artifact, Observation, Sight
+from videogate.task.state import TaskState
+
+LEASE = 30.0  # seconds; longer than a poll may take
+MISSES = 3  # definite not-founds in a row before a job counts as lost
+
+
+async def observe(shop: Shop, claim: Claim) -> None:
+    """Look once. Only a documented end, repeated not-founds or the deadline end the task."""
+    receipt = claim.attempt.receipt
+    if receipt is None:
+        raise RuntimeError(f"{claim.task.id} is {claim.task.state} without a receipt")
+    try:
+        seen = await shop.vendors[claim.task.vendor].poll(receipt)
+    except VendorError as error:
+        await _learned_nothing(shop, claim, error)
+        return
+    match seen.sight:
+        case Sight.SUCCEEDED if seen.artifact is not None:
+            await _succeeded(shop, claim, seen.artifact)
+        case Sight.FAILED if seen.failure is not None:
+            await shop.ledger.failed(claim, seen.failure, now=shop.clock())
+            tell("vendor_failed", claim, TaskState.FAILED, code=seen.failure.code, vendor_code=seen.failure.vendor_code)
+        case Sight.MISSING:
+            await _missing(shop, claim)
+        case _:
+            await _alive(shop, claim, seen)
+
+
+async def _succeeded(shop: Shop, claim: Claim, artifact: Artifact) -> None:
+    now = shop.clock()
+    if claim.task.deleted:
+        await shop.ledger.cancelled(claim, now=now)
+        tell("finished_unwanted", claim, TaskState.CANCELLED)
+        return
+    # A result whose link keeps dying is fetched at growing intervals.
+    wait = _pause(shop, claim, claim.task.troubles) if claim.task.troubles else 0.0
+    await shop.ledger.fetching(claim, artifact, due_at=now + wait)
+    tell("vendor_succeeded", claim, TaskState.FETCHING)
+
+
+async def _alive(shop: Shop, claim: Claim, seen: Observation) -> None:
+    now = shop.clock()
+    if await _past_deadline(shop, claim, f"{claim.task.vendor} still says {seen.word!r}"):
+        return
+    elapsed, usual = now - (claim.task.started_at or now), shop.usual_seconds(claim.task)
+    state = TaskState.RUNNING if seen.sight is Sight.RUNNING else claim.task.state
+    guess = schedule.estimated_progress(elapsed=elapsed, usual=usual) if state is TaskState.RUNNING else 0
+    progress = min(99, guess if seen.progress is None else seen.progress)
+    wait = schedule.next_look(floor=shop.floor(claim.task), usual=usual, elapsed=elapsed, jitter=shop.jitter())
+    due_at = min(now + wait, max(now, claim.task.deadline_at))
+    await shop.ledger.observed(claim, state, progress, due_at=due_at)
+    if state is not claim.task.state:
+        tell("vendor_running", claim, state, word=seen.word)
+
+
+async def _missing(shop: Shop, claim: Claim) -> None:
+    misses = claim.task.misses + 1
+    if misses >= MISSES:
+        failure = Failure(
+            FailureCode.VENDOR_LOST,
+            f"{claim.task.vendor} no longer knows this job; it was accepted as "
+            f"{claim.attempt.receipt.vendor_task_id if claim.attempt.receipt else '?'}.",
+        )
+        await shop.ledger.failed(claim, failure, now=shop.clock())
+        tell("vendor_lost", claim, TaskState.FAILED)
+        return
+    wait = _pause(shop, claim, misses)
+    await shop.ledger.postponed(claim, due_at=shop.clock() + wait, troubles=claim.task.troubles, misses=misses)
+    tell("vendor_missing", claim, misses=misses, again_in=round(wait, 2))
+
+
+async def _learned_nothing(shop: Shop, claim: Claim, error: VendorError) -> None:
+    if await _past_deadline(shop, claim, error.message):
+        return
+    troubles = claim.task.troubles + 1
+    wait = _pause(shop, claim, troubles, error.retry_after if isinstance(error, Throttled) else None)
+    await shop.ledger.postponed(claim, due_at=shop.clock() + wait, troubles=troubles, misses=claim.task.misses)
+    tell("poll_trouble", claim, why=error.message, vendor_code=error.vendor_code, again_in=round(wait, 2))
+
+
+async def _past_deadline(shop: Shop, claim: Claim, last_word: str) -> bool:
+    now = shop.clock()
+    if now < claim.task.deadline_at:
+        return False
+    failure = Failure(
+        FailureCode.DEADLINE,
+        f"The video was not finished before its deadline; last heard: {last_word}. The vendor may still bill it.",
+    )
+    await shop.ledger.failed(claim, failure, now=now)
+    tell("deadline", claim, TaskState.FAILED, last=last_word)
+    return True
+
+
+def _pause(shop: Shop, claim: Claim, troubles: int, retry_after: float | None = None) -> float:
+    return schedule.after_trouble(
+        floor=shop.floor(claim.task), troubles=troubles, jitter=shop.jitter(), retry_after=retry_after
+    )

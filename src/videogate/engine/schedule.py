@@ -1,0 +1,46 @@
+"""When to look next: pure functions of what is known.
+
+Every interval is a multiple of the vendor's `poll_interval`, the floor, so that one setting slows or quickens the
+whole schedule. `jitter` is a number from -1 to 1 that the caller draws; it spreads tasks which began together.
+"""
+
+from math import exp
+
+SPREAD = 0.2  # how far jitter moves a moment, either way
+
+_FIRST_SHARE = 0.5  # of the usual duration: few jobs end sooner
+_FIRST_CAP = 10.0  # floors; past that a first look is cheap enough
+_SHARE = 0.08  # of the time elapsed
+_CAP = 7.5  # floors
+_LATE = 4.0  # usual durations; from then on the job is out of the ordinary
+_LATE_CAP = 30.0  # floors
+_TROUBLE_BASE = 2.0
+_TROUBLE_CAP = 60.0  # seconds
+_RETRY_AFTER_CAP = 600.0  # seconds; a longer wish is not believed
+
+
+def first_look(*, floor: float, usual: float, jitter: float) -> float:
+    """Seconds from acceptance to the first look at a job whose model usually takes `usual` seconds."""
+    return _spread(max(floor, min(usual * _FIRST_SHARE, floor * _FIRST_CAP)), jitter)
+
+
+def next_look(*, floor: float, usual: float, elapsed: float, jitter: float) -> float:
+    """Seconds to the next look at a job that was accepted `elapsed` seconds ago: they grow with its age."""
+    cap = _LATE_CAP if elapsed > usual * _LATE else _CAP
+    return _spread(min(max(elapsed * _SHARE, floor), floor * cap), jitter)
+
+
+def after_trouble(*, floor: float, troubles: int, jitter: float, retry_after: float | None = None) -> float:
+    """Seconds to wait after the `troubles`-th useless answer in a row; a vendor's own wish is heeded."""
+    grown = min(floor * _TROUBLE_BASE ** min(troubles, 16), max(_TROUBLE_CAP, floor))
+    wish = min(retry_after or 0.0, _RETRY_AFTER_CAP)
+    return max(_spread(grown, jitter), wish)
+
+
+def estimated_progress(*, elapsed: float, usual: float) -> int:
+    """A percentage for vendors that give none: rises with time, slower and slower, never reaches 100."""
+    return min(99, int(100 * (1 - exp(-1.5 * max(0.0, elapsed) / max(usual, 1.0)))))
+
+
+def _spread(seconds: float, jitter: float) -> float:
+    return seconds * (1 + SPREAD * jitter)

@@ -1,0 +1,69 @@
+"""What the verbs share: the stores, the vendors, a clock, and the way they tell the log."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+
+from videogate.media.inputs import InputSpool
+from videogate.media.storage import Storage
+from videogate.store.ledger import Claim, Ledger
+from videogate.store.tasks import TaskStore
+from videogate.task.model import Task
+from videogate.task.state import TaskState
+from videogate.vendorkit.contract import Vendor
+
+log = structlog.get_logger("videogate.engine")
+
+NETWORK_PAUSE = 1.0  # seconds; the first wait after a request that was surely not delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The operator's settings of a task's life, in seconds."""
+
+    deadline: float = 86_400.0  # from acceptance to giving up
+    unknown_window: float = 60.0  # how long an unknown submit waits for evidence before a person must look
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """Everything a verb needs. `clock` gives seconds since the epoch, `jitter` a number from -1 to 1."""
+
+    tasks: TaskStore
+    ledger: Ledger
+    vendors: Mapping[str, Vendor]
+    inputs: InputSpool
+    storage: Storage
+    terms: Terms
+    clock: Callable[[], float]
+    jitter: Callable[[], float]
+    new_id: Callable[[str], str]
+
+    def usual_seconds(self, task: Task) -> float:
+        """How long the task's model usually takes; a model that is no longer offered counts as a minute."""
+        model = self.vendors[task.vendor].models.get(task.vendor_model)
+        return model.usual_seconds if model else 60.0
+
+    def floor(self, task: Task) -> float:
+        """The shortest interval between looks at this task's vendor."""
+        interval: float = self.vendors[task.vendor].config.poll_interval
+        return interval
+
+
+def tell(event: str, claim: Claim, to: TaskState | None = None, **facts: object) -> None:
+    """Log one step of a task's life, with what it takes to follow the task and its money."""
+    task, attempt = claim.task, claim.attempt
+    log.info(
+        event,
+        task=task.id,
+        request_id=task.request_id,
+        vendor=task.vendor,
+        model=task.vendor_model,
+        attempt=attempt.number,
+        vendor_task_id=attempt.receipt.vendor_task_id if attempt.receipt else None,
+        fence=claim.fence,
+        state_from=task.state.value,
+        state_to=(to or task.state).value,
+        **facts,
+    )

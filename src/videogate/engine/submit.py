@@ -1,0 +1,122 @@
+"""Accept: check a request against the model's facts and make it durable. Nothing is sent here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from videogate.engine.shop import Shop, log
+from videogate.task.errors import InvalidRequest, VideoNotFound
+from videogate.task.frames import Frame
+from videogate.task.model import Adjustment, Fitted, NewTask, Picture, Role, Task, TaskSpec
+from videogate.task.state import TaskState
+from videogate.vendorkit import inputs
+from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.facts import Model
+from videogate.vendorkit.fit import fit
+
+SHOWN_MODELS = 12  # names in an error text
+
+
+class Submissions:
+    """The caller's side of the engine: create and delete.
+
+    Args:
+        shop: stores and vendors.
+        aliases: model names that stand for others.
+        wake: tells the poller that something is due.
+    """
+
+    def __init__(self, shop: Shop, aliases: Mapping[str, str], wake: Callable[[], None]) -> None:
+        self._shop = shop
+        self._aliases = aliases
+        self._wake = wake
+
+    async def create(self, owner: str, spec: TaskSpec, request_id: str) -> Task:
+        """Accept a request. On return the task is durable and a crash cannot lose it.
+
+        Raises InvalidRequest, naming the parameter, before anything is stored or spent.
+        """
+        vendor, model = self._find(spec.model)
+        prepared, fitted = check(spec, vendor, model)
+        now = self._shop.clock()
+        new = NewTask(
+            id=self._shop.new_id("video_"),
+            owner=owner,
+            spec=prepared,
+            fitted=fitted,
+            vendor=vendor.name,
+            account=vendor.account,
+            vendor_model=model.name,
+            client_ref=self._shop.new_id("vg"),
+            created_at=now,
+            deadline_at=now + self._shop.terms.deadline,
+            request_id=request_id,
+        )
+        task = await self._shop.tasks.add(new)
+        log.info(
+            "task_accepted",
+            task=task.id,
+            request_id=request_id,
+            owner=owner,
+            vendor=vendor.name,
+            model=model.name,
+            state_to=task.state.value,
+        )
+        self._wake()
+        return task
+
+    async def delete(self, owner: str, task_id: str) -> Task:
+        """Forget a task for its owner and remove its files. One that a vendor already works on goes on unseen.
+
+        Raises VideoNotFound.
+        """
+        task = await self._shop.tasks.delete(owner, task_id, self._shop.clock())
+        if task is None:
+            raise VideoNotFound(task_id)
+        if task.content:
+            await self._shop.storage.delete(task.content.key)
+        if task.state is TaskState.INTENT:
+            spec, _ = await self._shop.tasks.request(task.id)
+            await self._shop.inputs.drop(spec.pictures)
+        log.info("task_deleted", task=task.id, owner=owner, state_from=task.state.value)
+        return task
+
+    def _find(self, name: str) -> tuple[Vendor, Model]:
+        wanted = self._aliases.get(name, name)
+        for vendor in self._shop.vendors.values():
+            if model := vendor.models.get(wanted):
+                return vendor, model
+        offered = [each for vendor in self._shop.vendors.values() for each in vendor.models]
+        shown = ", ".join(offered[:SHOWN_MODELS]) or "none: no vendor's credentials are set"
+        more = f" and {len(offered) - SHOWN_MODELS} more, see GET /v1/models" if len(offered) > SHOWN_MODELS else ""
+        raise InvalidRequest(
+            f"The model {name[:80]!r} is not available here. Available: {shown}{more}.",
+            param="model",
+            code="model_not_found",
+        )
+
+
+def check(spec: TaskSpec, vendor: Vendor, model: Model) -> tuple[TaskSpec, Fitted]:
+    """Hold a request against what the model can do: the request as it will be sent, and how it was fitted.
+
+    Raises InvalidRequest.
+    """
+    lifted = inputs.lift_pictures(inputs.lift_options(spec, vendor.option_groups), vendor.picture_options)
+    if model.prompt_needed and not lifted.prompt.strip():
+        raise InvalidRequest("prompt must say what the video shows.", param="prompt", code="missing_required_parameter")
+    pictures = inputs.arrange(lifted, model, vendor.models.values())
+    options, unused = inputs.unused_options(lifted.options, model)
+    for name in sorted(model.required_options - options.keys()):
+        raise InvalidRequest(
+            f"{model.name} needs metadata.{name}.", param=f"metadata.{name}", code="missing_required_parameter"
+        )
+    fitted = fit(lifted, model, _shape_giver(pictures))
+    ready = replace(lifted, pictures=pictures, options=options)
+    return ready, _with(fitted, unused)
+
+
+def _shape_giver(pictures: tuple[Picture, ...]) -> Frame | None:
+    return next((picture.frame for picture in pictures if picture.role is Role.FIRST_FRAME), None)
+
+
+def _with(fitted: Fitted, more: tuple[Adjustment, ...]) -> Fitted:
+    return replace(fitted, adjustments=(*fitted.adjustments, *more))

@@ -1,0 +1,132 @@
+"""The settings, read once by the composition root; everybody else gets values."""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from videogate.task.model import Fit
+from videogate.vendorkit.contract import VendorConfig
+
+PREFIX = "VIDEOGATE_"
+ENV_FILE = ".env"
+
+
+class ConfigurationError(Exception):
+    """A setting is wrong or missing; the text says which and how to mend it."""
+
+
+class DialectSetting(StrEnum):
+    """The dialect of requests that do not choose one."""
+
+    AUTO = "auto"
+    GATEWAY = "gateway"
+    OPENAI = "openai"
+
+
+class Settings(BaseSettings):
+    """One field for each `VIDEOGATE_<FIELD>`; vendors' own settings are read by `vendor_config`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=ENV_FILE, extra="ignore", frozen=True)
+
+    api_keys: SecretStr = Field(default=SecretStr(""), description="keys of callers, comma-separated")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    data_dir: Path = Field(default=Path("data"), description="the database and the videos")
+    database_url: str = Field(default="", description="empty: SQLite in the data directory")
+    public_url: str = Field(default="", description="base of the links we give out; empty: the request's own host")
+    default_model: str = Field(default="sora-2", description="the model of requests that name none")
+    model_aliases: str = Field(default="", description="comma-separated NAME=MODEL: names that stand for other models")
+    dialect: DialectSetting = Field(default=DialectSetting.AUTO, description="auto, gateway or openai")
+    fit: Fit = Field(default=Fit.NEAREST, description="nearest or strict: sizes and lengths a model cannot make")
+    task_deadline: float = Field(default=86_400, gt=0, description="seconds from a request to giving up on it")
+    unknown_window: float = Field(default=60, ge=0, description="seconds an unknown submit waits for evidence")
+    fetch_allow_private: bool = Field(default=False, description="open links to loopback and private addresses")
+    max_body: int = Field(default=32 * 1024 * 1024, gt=0, description="bytes of a request body, at most")
+    link_seconds: int = Field(default=3600, gt=0, description="how long the signed link in `url` works")
+    log_format: str = Field(default="json", pattern="^(json|console)$", description="json or console")
+    log_level: str = Field(default="info", description="debug, info, warning or error")
+
+    @field_validator("database_url")
+    @classmethod
+    def _sqlite_only(cls, value: str) -> str:
+        if value and not value.startswith("sqlite:///"):
+            raise ValueError("only sqlite:///PATH is served by this version")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The callers' keys."""
+        return tuple(key for key in (part.strip() for part in self.api_keys.get_secret_value().split(",")) if key)
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Model names that stand for others."""
+        pairs = [part.split("=", 1) for part in self.model_aliases.split(",") if part.strip()]
+        if any(len(pair) != 2 or not all(side.strip() for side in pair) for pair in pairs):  # noqa: PLR2004 (a pair)
+            raise ConfigurationError(f"{PREFIX}MODEL_ALIASES must be NAME=MODEL, separated by commas.")
+        return {name.strip(): model.strip() for name, model in pairs}
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data_dir / "gateway.db"
+
+
+def read_settings() -> Settings:
+    """Read the environment and `.env`. Raises ConfigurationError, naming the variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigurationError(_in_words(error, PREFIX)) from None
+
+
+def environment() -> Mapping[str, str]:
+    """The variables of ours that are set and not empty; the environment wins over `.env`."""
+    merged = {**dotenv_values(ENV_FILE), **os.environ}
+    return {name: value for name, value in merged.items() if value and name.startswith(PREFIX)}
+
+
+def vendor_config(name: str, config: type[VendorConfig], variables: Mapping[str, str]) -> VendorConfig | None:
+    """A vendor's settings from `VIDEOGATE_<NAME>_<FIELD>`, or None while none of its credentials is set.
+
+    Raises ConfigurationError if only some of them are, or one is wrong.
+    """
+    prefix = f"{PREFIX}{name.upper()}_"
+    values: dict[str, Any] = {
+        field: variables[prefix + field.upper()] for field in config.model_fields if prefix + field.upper() in variables
+    }
+    required = {field for field, info in config.model_fields.items() if info.is_required()}
+    if not required & values.keys():
+        return None
+    try:
+        return config(**values)
+    except ValidationError as error:
+        raise ConfigurationError(_in_words(error, prefix)) from None
+
+
+def unknown_variables(variables: Mapping[str, str], vendors: Mapping[str, type[VendorConfig]]) -> list[str]:
+    """Names with our prefix that no setting has: most often a slip."""
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    for name, config in vendors.items():
+        known |= {f"{PREFIX}{name.upper()}_{field.upper()}" for field in config.model_fields}
+    return sorted(variables.keys() - known)
+
+
+def _in_words(error: ValidationError, prefix: str) -> str:
+    # The messages name the variable and the rule, never the value: it may be a key.
+    return "; ".join(
+        f"{prefix}{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}" for each in error.errors()
+    )

@@ -1,0 +1,57 @@
+"""What routes are given: the caller, the dialect, the parts of the application."""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from videogate.engine.submit import Submissions
+from videogate.media.inputs import InputSpool
+from videogate.media.storage import Storage
+from videogate.store.tasks import TaskStore
+from videogate.task.model import Fit
+from videogate.web.auth import Caller, Keys, authenticate
+from videogate.web.health import Health
+from videogate.web.links import Links
+from videogate.web.models import Catalogue
+from videogate.wire import dialect
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The application as the routes see it, put together by the composition root."""
+
+    submissions: Submissions
+    tasks: TaskStore
+    inputs: InputSpool
+    storage: Storage
+    keys: Keys
+    links: Links
+    catalogue: Catalogue
+    health: Health
+    default_model: str
+    default_fit: Fit
+    default_dialect: str
+
+
+def parts(request: Request) -> Parts:
+    """The parts, from the application's state."""
+    return cast("Parts", request.app.state.parts)
+
+
+PartsOf = Annotated[Parts, Depends(parts)]
+
+
+async def caller(request: Request, have: PartsOf) -> Caller:
+    """The authenticated caller."""
+    return await authenticate(request, have.keys)
+
+
+CallerOf = Annotated[Caller, Depends(caller)]
+
+
+async def _dialect(request: Request, have: PartsOf, who: CallerOf) -> dialect.Dialect:
+    return dialect.choose(request.scope["path"], request.headers, of_key=who.dialect, default=have.default_dialect)
+
+
+DialectOf = Annotated[dialect.Dialect, Depends(_dialect)]

@@ -1,0 +1,49 @@
+"""Signed links to a video's content: they work without a header, for a while, and stop with their key."""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from hmac import compare_digest
+from hmac import new as hmac
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from videogate.web.auth import Caller
+
+
+class Links:
+    """Makes and checks links.
+
+    Args:
+        server_secret: the signing key.
+        public_url: base of the links; empty: the host that the request came to.
+        seconds: how long a link works at least. Links of one quarter of it are equal, so that clients can cache.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, server_secret: bytes, public_url: str, seconds: int, clock: Callable[[], float]) -> None:
+        self._secret = server_secret
+        self._public_url = public_url
+        self._seconds = seconds
+        self._clock = clock
+
+    def make(self, request: Request, caller: Caller, video_id: str) -> str:
+        """The link to a video, for its owner to hand out."""
+        step = max(1, self._seconds // 4)
+        expires = (int(self._clock()) // step + 1) * step + self._seconds
+        query = {"key": caller.id, "expires": str(expires)}
+        query["signature"] = self._sign(caller.id, video_id, str(expires))
+        base = self._public_url or str(request.base_url).rstrip("/")
+        return f"{base}/v1/videos/{video_id}/content?{urlencode(query)}"
+
+    def check(self, query: Mapping[str, str], video_id: str) -> Caller | None:
+        """In whose name a link opens a video; None if it is not signed, expired or forged."""
+        key, expires, signature = (query.get(name, "") for name in ("key", "expires", "signature"))
+        good = compare_digest(self._sign(key, video_id, expires).encode(), signature.encode())
+        if not good or not expires.isdigit() or int(expires) < self._clock():
+            return None
+        return Caller(key)
+
+    def _sign(self, key: str, video_id: str, expires: str) -> str:
+        text = f"content\n{key}\n{video_id}\nvideo\n{expires}"
+        return hmac(self._secret, text.encode(), sha256).hexdigest()

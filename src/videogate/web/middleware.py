@@ -1,0 +1,94 @@
+"""What every request passes: an id, one access-log line, a limit on the body, tolerance for a trailing slash."""
+
+import re
+from secrets import token_hex
+from time import perf_counter
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from videogate.task.errors import NotServed
+from videogate.web.errors import bug, respond
+
+log = structlog.get_logger("videogate.web")
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OWN_ID = ("x-request-id", "x-client-request-id")
+
+
+class Edge:
+    """The outermost layer. `max_body` is in bytes."""
+
+    def __init__(self, app: ASGIApp, max_body: int) -> None:
+        self._app = app
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request_id = _request_id(request)
+        scope.setdefault("state", {})["request_id"] = request_id
+        path = scope["path"]
+        if len(path) > 1 and path.endswith("/"):
+            scope["path"] = path.rstrip("/") or "/"
+        started, status = perf_counter(), 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            if too_large := self._announced_too_large(request):
+                await respond(request, too_large)(scope, receive, sending)
+            else:
+                await self._app(scope, _counted(receive, self._max_body), sending)
+        except Exception as error:
+            if status:
+                raise  # an answer has begun: all that is left is to break it off
+            await bug(request, error)(scope, receive, sending)
+        finally:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=path,
+                status=status,
+                ms=round((perf_counter() - started) * 1000, 1),
+                request_id=request_id,
+                key=scope["state"].get("key"),
+            )
+
+    def _announced_too_large(self, request: Request) -> NotServed | None:
+        length = request.headers.get("content-length", "")
+        return _too_large(self._max_body) if length.isdigit() and int(length) > self._max_body else None
+
+
+def _request_id(request: Request) -> str:
+    for name in _OWN_ID:
+        if (value := request.headers.get(name)) and _ID.fullmatch(value):
+            return value
+    return "req_" + token_hex(12)
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """Count the body as it arrives: what a client announces is only a hint."""
+    count = 0
+
+    async def counting() -> Message:
+        nonlocal count
+        message = await receive()
+        count += len(message.get("body", b""))
+        if count > limit:
+            raise _too_large(limit)
+        return message
+
+    return counting
+
+
+def _too_large(limit: int) -> NotServed:
+    return NotServed(413, f"The request body is larger than {limit} bytes.", "request_too_large")

@@ -1,0 +1,1 @@
+"""What callers see: request bodies into a TaskSpec, a Task into JSON, the dialects, the error table."""

@@ -1,0 +1,165 @@
+"""The body of POST /v1/videos into a TaskSpec."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from videogate.task.errors import InvalidRequest
+from videogate.task.model import Fit, Picture, Role, TaskSpec
+from videogate.wire.fields import METADATA_LENGTH, MOST_KEYS, Upload
+
+PROMPT_LENGTH = 32_000  # characters; OpenAI's own limit
+
+# Every name under which clients send pictures, and what the picture is for.
+PICTURE_FIELDS: Mapping[str, Role] = {
+    "input_reference": Role.REFERENCE,
+    "input_references": Role.REFERENCE,
+    "image": Role.REFERENCE,
+    "images": Role.REFERENCE,
+    "image_url": Role.REFERENCE,
+    "first_frame": Role.FIRST_FRAME,
+    "last_frame": Role.LAST_FRAME,
+}
+_LINK_KEYS = ("image_url", "url")
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One picture of a request: the field it came in, its role, and a file or a text."""
+
+    field: str
+    role: Role
+    value: Upload | str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVideo:
+    """A request to make a video, read; its pictures still have to be taken in."""
+
+    spec: TaskSpec
+    pictures: tuple[Sent, ...]
+
+    def with_pictures(self, taken: Sequence[Picture]) -> TaskSpec:
+        """The request with its pictures taken in."""
+        return replace(self.spec, pictures=tuple(taken))
+
+
+def read_create(body: Mapping[str, Any], *, default_model: str, default_fit: Fit) -> CreateVideo:
+    """Read a normalised body. Raises InvalidRequest, naming the parameter."""
+    fields = {key: value for key, value in body.items() if value is not None}
+    pictures = [sent for key in PICTURE_FIELDS if key in fields for sent in _pictures(key, fields.pop(key))]
+    prompt = _prompt(fields.pop("prompt", ""))
+    seconds = _number_text(fields.pop("seconds", None), "seconds")
+    spec = TaskSpec(
+        model=_text(fields.pop("model", None), "model") or default_model,
+        prompt=prompt,
+        size=_text(fields.pop("size", None), "size"),
+        seconds=seconds,
+        resolution=_text(fields.pop("resolution", None), "resolution"),
+        aspect_ratio=_text(fields.pop("aspect_ratio", None), "aspect_ratio"),
+        fit=_fit(fields.pop("fit", None), default_fit),
+        options=_options(fields),
+    )
+    return CreateVideo(spec, tuple(pictures))
+
+
+def _prompt(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest("prompt must be a text.", param="prompt", code="invalid_type")
+    if len(value) > PROMPT_LENGTH:
+        raise InvalidRequest(f"prompt is longer than {PROMPT_LENGTH} characters.", param="prompt")
+    return _clean(value, "prompt")
+
+
+def _clean(value: str, param: str) -> str:
+    """Refuse what no vendor and no database takes in a text."""
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidRequest(f"{param} holds a character that is not valid text.", param=param)
+    return value
+
+
+def _text(value: Any, param: str) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > 255:  # noqa: PLR2004 (no name or size is longer)
+        raise InvalidRequest(f"{param} must be a short text.", param=param, code="invalid_type")
+    return _clean(value.strip(), param)
+
+
+def _number_text(value: Any, param: str) -> str | None:
+    """A number as OpenAI writes it, a text; clients send both."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        raise InvalidRequest(f"{param} must be a number such as 5.", param=param, code="invalid_type")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _text(None if value is None else str(value), param)
+
+
+def _fit(value: Any, default: Fit) -> Fit:
+    if value is None or value == "":
+        return default
+    try:
+        return Fit(value)
+    except ValueError:
+        raise InvalidRequest("fit must be nearest or strict.", param="fit") from None
+
+
+def _options(fields: dict[str, Any]) -> dict[str, Any]:
+    """`metadata`, and beside it every top-level field that is not ours: callers put vendors' options in both."""
+    metadata = fields.pop("metadata", None)
+    if metadata in (None, ""):
+        metadata = {}
+    if not isinstance(metadata, Mapping):
+        raise InvalidRequest("metadata must be an object, or a JSON text of one.", param="metadata")
+    options = {**fields, **metadata}
+    if len(options) > MOST_KEYS:
+        raise InvalidRequest(f"metadata has more than {MOST_KEYS} keys.", param="metadata")
+    for key, value in options.items():
+        _check_option(key, value, f"metadata.{key[:60]}")
+    return options
+
+
+def _check_option(key: str, value: Any, param: str) -> None:
+    _clean(key, param)
+    if isinstance(value, Upload):
+        raise InvalidRequest(f"{key[:60]} is a file, but no field of this name takes one.", param=key[:60])
+    if isinstance(value, str):
+        _clean(value, param)
+        if len(value) > METADATA_LENGTH and not value.startswith("data:"):
+            raise InvalidRequest(f"{param} is longer than {METADATA_LENGTH} characters.", param=param)
+    elif isinstance(value, Mapping):
+        for name, each in value.items():
+            _check_option(name, each, param)
+    elif isinstance(value, list):
+        for each in value:
+            _check_option(key, each, param)
+
+
+def _pictures(field: str, value: Any) -> list[Sent]:
+    if isinstance(value, list):
+        return [sent for each in value for sent in _pictures(field, each)]
+    role = PICTURE_FIELDS[field]
+    if isinstance(value, Upload):
+        return [Sent(field, role, value)]
+    if isinstance(value, str):
+        return [Sent(field, role, value.strip())] if value.strip() else []
+    if isinstance(value, Mapping):
+        return [Sent(field, role, _link(field, value))]
+    raise InvalidRequest(
+        f"{field} must be a file, a link, a data URL or an object with image_url.", param=field, code="invalid_type"
+    )
+
+
+def _link(field: str, value: Mapping[str, Any]) -> str | Upload:
+    if "file_id" in value:
+        raise InvalidRequest(
+            "This gateway keeps no files: send the picture itself, or its link as image_url.",
+            param=f"{field}.file_id",
+        )
+    for key in _LINK_KEYS:
+        link = value.get(key)
+        if isinstance(link, Mapping):  # the chat API's form, {"image_url": {"url": …}}
+            link = link.get("url")
+        if isinstance(link, str | Upload):
+            return link.strip() if isinstance(link, str) else link
+    raise InvalidRequest(f"{field} must have an image_url.", param=f"{field}.image_url")

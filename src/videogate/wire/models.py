@@ -1,0 +1,61 @@
+"""Model facts as the JSON of GET /v1/models: OpenAI's list, with a `video` object of what the model can do."""
+
+from typing import Any
+
+from videogate.vendorkit.facts import (
+    Choices,
+    FrameRule,
+    FrameTable,
+    LengthRule,
+    Model,
+    OpenFrames,
+    OpenLength,
+    PictureFrames,
+    Span,
+)
+
+
+def model(name: str, vendor: str, facts: Model, created: int) -> dict[str, Any]:
+    """One model. `name` may be an alias of `facts.name`."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": created,
+        "owned_by": vendor,
+        "video": {
+            "model": facts.name,
+            "sizes": _sizes(facts.frames),
+            "seconds": _seconds(facts.lengths),
+            "inputs": {
+                role.value: {"min": least, "max": most} for role, (least, most) in facts.pictures.counts.items()
+            },
+            "prompt_required": facts.prompt_needed,
+            "abilities": sorted(facts.abilities),
+            "metadata": sorted(facts.options),
+        },
+    }
+
+
+def model_list(models: list[dict[str, Any]]) -> dict[str, Any]:
+    """All models."""
+    return {"object": "list", "data": models}
+
+
+def _sizes(rule: FrameRule) -> dict[str, Any]:
+    match rule:
+        case FrameTable():
+            return {"kind": "list", "values": [str(frame) for frame in rule.all()]}
+        case PictureFrames(tiers):
+            return {"kind": "picture", "values": [f"{lines}P" for lines in tiers]}
+        case OpenFrames():
+            return {"kind": "open", "values": []}
+
+
+def _seconds(rule: LengthRule) -> dict[str, Any]:
+    match rule:
+        case Choices(allowed):
+            return {"kind": "list", "values": list(allowed)}
+        case Span(least, most):
+            return {"kind": "range", "min": least, "max": most}
+        case OpenLength():
+            return {"kind": "open", "values": []}

@@ -1,0 +1,201 @@
+"""The composition root: the one file that sees every layer."""
+
+import os
+import random
+import socket
+from asyncio import create_task
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from secrets import token_hex
+from time import monotonic, time
+
+import httpx
+import structlog
+from fastapi import FastAPI
+from httpx_aiohttp import AiohttpTransport
+from sqlalchemy import text
+
+from videogate import __version__, logs, vendors
+from videogate.engine.poller import Poller
+from videogate.engine.shop import Shop, Terms
+from videogate.engine.submit import Submissions
+from videogate.media.fetch import SafeFetcher
+from videogate.media.inputs import InputSpool
+from videogate.media.storage import Storage
+from videogate.settings import ConfigurationError, Settings, unknown_variables, vendor_config
+from videogate.store.database import SqliteDatabase
+from videogate.store.keys import KeyStore
+from videogate.store.ledger import Ledger
+from videogate.store.migrate import migrate
+from videogate.store.tasks import TaskStore
+from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
+from videogate.vendorkit.contract import Vendor, VendorConfig
+from videogate.web import server
+from videogate.web.auth import Keys
+from videogate.web.deps import Parts
+from videogate.web.health import Health
+from videogate.web.links import Links
+from videogate.web.models import Catalogue
+
+log = structlog.get_logger("videogate.app")
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """The HTTP application, and `stop`, to be called as soon as the process is asked to end."""
+
+    asgi: FastAPI
+    stop: Callable[[], None]
+
+
+def create_app(settings: Settings, variables: Mapping[str, str]) -> Application:
+    """Put the application together; its lifespan opens the database and runs the poller.
+
+    Args:
+        settings: our own settings.
+        variables: every VIDEOGATE_* variable; vendors find theirs in it.
+
+    Raises ConfigurationError.
+    """
+    kinds = vendors.discover()
+    configs = read_vendors(kinds, variables)
+    secrets = [*settings.keys, *(secret for config in configs.values() for secret in config.secrets)]
+    logs.configure(fmt=settings.log_format, level=settings.log_level, secrets=secrets)
+    for name in unknown_variables(variables, {name: kind.Config for name, kind in kinds.items()}):
+        log.warning("unknown_setting", name=name)
+    stops: list[Callable[[], None]] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(settings, {name: (kinds[name], config) for name, config in configs.items()}) as have:
+            app.state.parts, stop = have
+            stops.append(stop)
+            yield
+
+    asgi = server.build(lifespan, max_body=settings.max_body, version=__version__)
+
+    def stop_all() -> None:
+        for stop in stops:
+            stop()
+
+    return Application(asgi, stop_all)
+
+
+def read_vendors(kinds: Mapping[str, type[Vendor]], variables: Mapping[str, str]) -> dict[str, VendorConfig]:
+    """The settings of every vendor that is on. Raises ConfigurationError."""
+    found = {name: vendor_config(name, kind.Config, variables) for name, kind in kinds.items()}
+    return {name: config for name, config in found.items() if config is not None}
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, on: Mapping[str, tuple[type[Vendor], VendorConfig]]
+) -> AsyncIterator[tuple[Parts, Callable[[], None]]]:
+    """Open the database, recover, run the poller; drain on leaving."""
+    database = open_database(settings)
+    fetcher = SafeFetcher(allow_private=settings.fetch_allow_private)
+    submits, polls = _submit_client(), _poll_client()
+    try:
+        key_store = KeyStore(database)
+        secret = await key_store.server_secret()
+        if not settings.keys and not await key_store.all():
+            raise ConfigurationError("No API key: set VIDEOGATE_API_KEYS, or make one with `videogate keys create`.")
+        opened = {
+            name: kind(
+                config,
+                VendorClient(
+                    name, config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=fetcher
+                ),
+            )
+            for name, (kind, config) in on.items()
+        }
+        shop = await _shop(settings, database, opened, fetcher)
+        poller = Poller(shop)
+        loop = create_task(poller.run(), name="poller")
+        health = Health(lambda: _ping(database), lambda: not loop.done())
+        parts = _parts(settings, shop, poller, Keys(key_store, secret, settings.keys, monotonic), secret, health)
+        log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
+
+        def stop() -> None:
+            health.draining = True
+            poller.stop()
+
+        yield parts, stop
+        stop()
+        await loop
+        await poller.drain()
+    finally:
+        await submits.aclose()
+        await polls.aclose()
+        await fetcher.close()
+        await database.close()
+        log.info("stopped")
+
+
+def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
+    """The database, migrated. Raises AlreadyRunning if another server has it."""
+    path = settings.database_path
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    database = SqliteDatabase(path, alone=alone)
+    migrate(database.engine)
+    return database
+
+
+async def _shop(
+    settings: Settings, database: SqliteDatabase, opened: Mapping[str, Vendor], fetcher: SafeFetcher
+) -> Shop:
+    ledger = Ledger(database, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
+    inputs = InputSpool(settings.data_dir / "inputs", fetcher)
+    storage = Storage(settings.data_dir)
+    # Behind the lock this process is alone: whatever a dead one held is free.
+    voided = await ledger.recover(time())
+    storage.clear_spool()
+    orphans = inputs.sweep(await ledger.pictures_in_use())
+    log.info("recovered", leases=voided, orphaned_inputs=orphans)
+    return Shop(
+        tasks=TaskStore(database),
+        ledger=ledger,
+        vendors=opened,
+        inputs=inputs,
+        storage=storage,
+        terms=Terms(settings.task_deadline, settings.unknown_window),
+        clock=time,
+        jitter=lambda: random.uniform(-1, 1),  # noqa: S311 (spreads polls, guards nothing)
+        new_id=lambda prefix: prefix + token_hex(16),
+    )
+
+
+def _parts(settings: Settings, shop: Shop, poller: Poller, keys: Keys, secret: bytes, health: Health) -> Parts:
+    return Parts(
+        submissions=Submissions(shop, settings.aliases, poller.wake),
+        tasks=shop.tasks,
+        inputs=shop.inputs,
+        storage=shop.storage,
+        keys=keys,
+        links=Links(secret, settings.public_url, settings.link_seconds, time),
+        catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
+        health=health,
+        default_model=settings.default_model,
+        default_fit=settings.fit,
+        default_dialect=settings.dialect.value,
+    )
+
+
+async def _ping(database: SqliteDatabase) -> None:
+    await database.write(lambda connection: connection.execute(text("SELECT 1")) and None)
+
+
+def _submit_client() -> httpx.AsyncClient:
+    """Plain httpx, no retries, no connection kept: see `vendorkit.client`."""
+    transport = httpx.AsyncHTTPTransport(retries=0, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
+    return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(SUBMIT_SECONDS, connect=CONNECT_SECONDS))
+
+
+def _poll_client() -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
+    transport = AiohttpTransport(limits=limits, trust_env=False)
+    return httpx.AsyncClient(
+        transport=transport, timeout=httpx.Timeout(POLL_SECONDS, connect=CONNECT_SECONDS), trust_env=False
+    )

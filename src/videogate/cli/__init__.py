@@ -1,0 +1,23 @@
+"""The command `videogate`."""
+
+import typer
+
+from videogate.cli import demo, keys, migrate, serve, simulate
+
+app = typer.Typer(
+    name="videogate",
+    help="A self-hosted, OpenAI-compatible gateway for async video generation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("simulate")(simulate.simulate)
+app.command("migrate")(migrate.migrate)
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Run the command."""
+    app()

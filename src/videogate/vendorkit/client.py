@@ -16,6 +16,7 @@ from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 
 from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, Unavailable
@@ -26,7 +27,7 @@ CONNECT_SECONDS = 5.0
 BODY_LIMIT = 4 * 1024 * 1024  # bytes of a vendor's JSON
 EXCERPT = 2_000  # characters of a body that are kept as evidence
 
-_QUERY = re.compile(r"(https?://[^\s\"'<>?]+)\?[^\s\"'<>]+")
+_QUERY = re.compile(r"(https?:\\?/\\?/[^\s\"'<>?]+)\?[^\s\"'<>]+")  # JSON may write a slash as \/
 
 # Raised before the request's first byte leaves; every other transport error may come after it.
 NEVER_SENT = (
@@ -36,6 +37,15 @@ NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
     httpx.ProxyError,
+)
+# The aiohttp transport lets some of its own pass, such as that for an answer which is not HTTP.
+NETWORK_ERRORS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
 )
 
 
@@ -50,7 +60,10 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as a vendor file writes it: `path` is below the base URL, the body is `json` or `form` with `files`."""
+    """A request as a vendor file writes it: `path` is below the base URL.
+
+    The body is `json`, or `form` with `files`, which is multipart even without a file: some servers read no other form.
+    """
 
     method: str
     path: str
@@ -86,7 +99,7 @@ class Reply:
         """
         try:
             value = json.loads(self.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotUnderstood(f"the answer ({self.status}) is not JSON") from error
         if not isinstance(value, dict):
             raise NotUnderstood(f"the answer ({self.status}) is not a JSON object")
@@ -140,6 +153,11 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
+def _parts(call: Call) -> list[tuple[str, tuple[str | None, bytes, str | None]]]:
+    fields = [(name, (None, value.encode(), None)) for name, value in (call.form or {}).items()]
+    return [*fields, *((name, (part.name, part.content, part.mime)) for name, part in call.files)]
+
+
 class VendorClient:
     """The way to one vendor.
 
@@ -175,8 +193,7 @@ class VendorClient:
             self.base_url + call.path,
             headers={"accept": "application/json", **call.headers},
             json=call.json,
-            data=call.form,
-            files=[(name, (part.name, part.content, part.mime)) for name, part in call.files] or None,
+            files=_parts(call) or None,
         )
         return Prepared(call.method, str(request.url), dict(request.headers), request.read())
 
@@ -191,13 +208,16 @@ class VendorClient:
         try:
             async with timeout(POLL_SECONDS):
                 return await self._exchange(self._polls, self.prepare(call), authorize)
-        except (httpx.TransportError, TimeoutError, OSError) as error:
+        except NETWORK_ERRORS as error:
             raise Unavailable(f"{self.vendor}: {type(error).__name__}") from error
 
     def open(self, url: str, authorize: Authorize) -> AbstractAsyncContextManager[Download]:
         """Open a result by URL, or by a path below the base URL; credentials only on the vendor's own origin."""
         absolute = url if "://" in url else self.base_url + url
-        at_home = origin(absolute) == origin(self.base_url)
+        try:
+            at_home = origin(absolute) == origin(self.base_url)
+        except ValueError as error:
+            raise Unavailable(f"{self.vendor}: the result's link is not a URL") from error
         headers = authorize(Prepared("GET", absolute, {}, b"")) if at_home else {}
         return self._opener.open(absolute, headers=headers, home=origin(self.base_url))
 
@@ -215,8 +235,9 @@ class VendorClient:
             content = await self._read(response)
         finally:
             await response.aclose()
-        text = content[: EXCERPT * 2].decode("utf-8", "replace")
-        return Reply(response.status_code, dict(response.headers), content, self.redact(text)[:EXCERPT])
+        # Redacted before it is cut: half a secret is one too.
+        text = self.redact(content[: EXCERPT * 8].decode("utf-8", "replace"))
+        return Reply(response.status_code, dict(response.headers), content, text[:EXCERPT])
 
     async def _read(self, response: httpx.Response) -> bytes:
         content = bytearray()
@@ -232,7 +253,7 @@ class VendorClient:
             yield
         except NEVER_SENT as error:
             raise NotDelivered(f"{self.vendor} could not be reached: {type(error).__name__}") from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError) as error:
+        except NETWORK_ERRORS as error:
             raise OutcomeUnknown(
                 f"{self.vendor} took the request but its answer was lost: {type(error).__name__}",
                 evidence=self.redact(repr(error)),

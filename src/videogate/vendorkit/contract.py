@@ -10,7 +10,7 @@ A vendor module has exactly one subclass of `Vendor`, whose `name` is the module
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -180,7 +180,7 @@ class Vendor(ABC):
             case outcome.Submitted.THROTTLED:
                 raise self._throttled(reply, refusal)
             case outcome.Submitted.REJECTED if refusal is not None:
-                raise Refused(refusal.failure)
+                raise Refused(self._redacted(refusal.failure))
             case _:
                 raise OutcomeUnknown(f"{self.name} answered {reply.status} in an unknown form", evidence=reply.excerpt)
 
@@ -194,12 +194,13 @@ class Vendor(ABC):
         if refusal is not None and refusal.later:
             raise self._throttled(reply, refusal)
         try:
-            return self.read_observation(reply)
+            seen = self.read_observation(reply)
         except NotUnderstood as error:
             # A job's own record counts whatever the status around it; without one, a failing status says nothing.
             if outcome.is_trouble(reply.status):
                 raise Unavailable(f"{self.name} answered {reply.status}") from error
             raise
+        return replace(seen, failure=self._redacted(seen.failure)) if seen.failure else seen
 
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Download]:
         """Open a result for reading, in constant memory; leaving the context closes the connection.
@@ -214,9 +215,18 @@ class Vendor(ABC):
         except Exception as error:
             raise OutcomeUnknown(f"{self.name} accepted without an id we can read", evidence=reply.excerpt) from error
 
+    def _redacted(self, failure: Failure) -> Failure:
+        """A failure whose texts are safe: some servers repeat the key that they refuse."""
+        words = failure.vendor_message
+        return replace(
+            failure,
+            message=self.client.redact(failure.message),
+            vendor_message=None if words is None else self.client.redact(words),
+        )
+
     def _throttled(self, reply: Reply, refusal: Refusal | None) -> Throttled:
         code = refusal.failure.vendor_code if refusal else None
-        words = refusal.failure.vendor_message if refusal else None
+        words = self._redacted(refusal.failure).vendor_message if refusal else None
         return Throttled(
             f"{self.name} asks to come back later: {words or reply.status}",
             vendor_code=code,

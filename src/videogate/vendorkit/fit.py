@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import floor, log, sqrt
+from math import ceil, floor, isclose, log, sqrt
 
 from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame, Tier, parse_ratio, parse_size
@@ -14,6 +14,7 @@ from videogate.vendorkit.facts import Choices, FrameTable, LengthRule, Model, Op
 
 DEFAULT_FRAME = Frame(720, 1280)  # the interface's own defaults
 DEFAULT_SECONDS = 4
+_SAME_SHAPE = 0.03  # on a logarithmic scale: 1088x832 counts as 4:3
 
 
 def fit(spec: TaskSpec, model: Model, picture: Frame | None = None) -> Fitted:
@@ -61,7 +62,10 @@ def _fit_frame(spec: TaskSpec, model: Model, picture: Frame | None) -> Fitted:
         case PictureFrames() as rule:
             return _from_picture(spec, model, rule, asked, picture)
         case OpenFrames():
-            return Fitted(size=spec.size or str(DEFAULT_FRAME), seconds="")
+            reason = f"{model.name} is told nothing but a size"
+            unsaid = [("resolution", spec.resolution, None, True), ("aspect_ratio", spec.aspect_ratio, None, True)]
+            dropped = _changed([each for each in unsaid if each[1]], reason)
+            return Fitted(size=spec.size or str(DEFAULT_FRAME), seconds="", adjustments=dropped)
 
 
 def _from_table(spec: TaskSpec, model: Model, table: FrameTable, asked: _Asked) -> Fitted:
@@ -98,10 +102,13 @@ def _from_picture(spec: TaskSpec, model: Model, rule: PictureFrames, asked: _Ask
     if isinstance(asked.size, Frame):
         same = asked.size == frame if frame else _lines_of(asked.size) == lines
         changes.append(("size", spec.size, str(frame) if frame else f"{lines}P", not same))
+    if asked.shape and picture:
+        shapes = (log(each.width / each.height) for each in (asked.shape, picture))
+        changes.append(("aspect_ratio", spec.aspect_ratio, picture.ratio, not isclose(*shapes, abs_tol=_SAME_SHAPE)))
     return Fitted(str(frame or wide), "", frame, lines, None, _changed(changes, reason))
 
 
-_Change = tuple[str, str | None, str, bool]  # field, what was asked, what is used, whether they differ
+_Change = tuple[str, str | None, str | None, bool]  # field, what was asked, what is used, whether they differ
 
 
 def _tier_changes(spec: TaskSpec, asked: _Asked, lines: int) -> list[_Change]:
@@ -167,7 +174,7 @@ def _nearest_length(asked: float, rule: LengthRule) -> int:
             return min(sorted(allowed), key=lambda each: abs(each - asked))
         case _:
             least, most = (rule.least, rule.most) if not isinstance(rule, OpenLength) else (1, 3600)
-            return min(max(round(asked), least), most)
+            return min(max(ceil(asked - 0.5), least), most)
 
 
 def lengths_in_words(rule: LengthRule) -> str:

@@ -14,7 +14,6 @@ import httpx
 import structlog
 from fastapi import FastAPI
 from httpx_aiohttp import AiohttpTransport
-from sqlalchemy import text
 
 from videogate import __version__, logs, vendors
 from videogate.engine.poller import Poller
@@ -113,7 +112,7 @@ async def running(
         shop = await _shop(settings, database, opened, fetcher)
         poller = Poller(shop)
         loop = create_task(poller.run(), name="poller")
-        health = Health(lambda: _ping(database), lambda: not loop.done())
+        health = Health(database.ping, lambda: not loop.done())
         parts = _parts(settings, shop, poller, Keys(key_store, secret, settings.keys, monotonic), secret, health)
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
@@ -181,10 +180,6 @@ def _parts(settings: Settings, shop: Shop, poller: Poller, keys: Keys, secret: b
         default_fit=settings.fit,
         default_dialect=settings.dialect.value,
     )
-
-
-async def _ping(database: SqliteDatabase) -> None:
-    await database.write(lambda connection: connection.execute(text("SELECT 1")) and None)
 
 
 def _submit_client() -> httpx.AsyncClient:

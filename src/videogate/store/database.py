@@ -8,15 +8,16 @@ whatever is waiting into one transaction (a group commit): many callers share on
 import fcntl
 import os
 import queue
+import sqlite3
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar, cast
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool, QueuePool
 
 T = TypeVar("T")
@@ -39,6 +40,9 @@ class Database(Protocol):
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection that cannot write."""
+
+    async def ping(self) -> None:
+        """Return if a transaction can be committed; raise what keeps it from that."""
 
     async def close(self) -> None:
         """Finish the writes under way and close every connection."""
@@ -105,6 +109,9 @@ class SqliteDatabase:
     async def read(self, work: Work[T]) -> T:
         return await get_running_loop().run_in_executor(self._pool, self._read, work)
 
+    async def ping(self) -> None:
+        await self.write(lambda connection: connection.execute(text("SELECT 1")).scalar())
+
     async def close(self) -> None:
         self._jobs.put(None)
         await get_running_loop().run_in_executor(None, self._thread.join)
@@ -125,9 +132,8 @@ class SqliteDatabase:
                 _commit(connection, jobs)
                 if last:
                     break
-            raw = connection.connection.driver_connection
-            if self._lock is not None and raw is not None:
-                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # outside a transaction, which it refuses
+            if self._lock is not None:
+                _raw(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # outside a transaction, which it refuses
 
     def _group(self, first: Job) -> tuple[list[Job], bool]:
         """All that is waiting, up to a group's size; and whether the end was asked for."""
@@ -149,17 +155,27 @@ def _commit(connection: Connection, jobs: list[Job]) -> None:
         with connection.begin():
             for job in jobs:
                 job.run(connection)
+                if not _raw(connection).in_transaction:
+                    # SQLite itself gave the whole transaction up; what comes after would commit one by one.
+                    raise job.error or RuntimeError("the transaction ended before its commit")  # noqa: TRY301
     except Exception as error:
         # Disk full, database locked: each caller gets it.
         log.exception("commit_failed", jobs=len(jobs))
         for job in jobs:
             job.error = error
+        if _raw(connection).in_transaction:
+            _raw(connection).rollback()  # a COMMIT that fails leaves its transaction open
     by_loop: dict[AbstractEventLoop, list[Job]] = {}
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, waiting in by_loop.items():
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle, waiting)
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection below SQLAlchemy's."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def _settle(jobs: list[Job]) -> None:
@@ -170,7 +186,7 @@ def _settle(jobs: list[Job]) -> None:
 def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
     """An engine on a SQLite file with our settings. A transaction takes the write lock at its beginning."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),
         poolclass=QueuePool if read_only else NullPool,
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
     )

@@ -125,8 +125,8 @@ class Ledger:
         return await self._move(lambda connection: _set(connection, claim, None, values))
 
     async def fetching(self, claim: Claim, artifact: Artifact, *, due_at: float) -> bool:
-        """The vendor is done; the result is to be copied."""
-        values = {"artifact": artifact.url, "troubles": 0, "misses": 0, **_free(due_at)}
+        """The vendor is done; the result is to be copied. The troubles stay: a link may have died before."""
+        values = {"artifact": artifact.url, "misses": 0, **_free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.FETCHING, values))
 
     async def look_again(self, claim: Claim, *, due_at: float, troubles: int) -> bool:
@@ -295,7 +295,7 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
     if target is None:
         allowed, moved = task.c.state.in_(sorted(LIVE)), dict(values)
     else:
-        allowed = task.c.state.in_(sorted(sources(target) | ({target} & LIVE)))
+        allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
         moved = {"state": target, **values}
     return connection.execute(update(task).where(mine, allowed).values(moved)).rowcount == 1
 

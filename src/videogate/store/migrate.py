@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 def migrate(engine: Engine) -> None:
     """Bring the schema to the newest revision, in one transaction: a crash leaves the old one or the new one."""
     config = Config()
-    config.set_main_option("script_location", str(scripts()))
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))  # Alembic expands %(…)s
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

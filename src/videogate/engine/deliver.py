@@ -36,6 +36,8 @@ async def fetch(shop: Shop, claim: Claim) -> None:
         )
         facts = {"bytes": content.length, "size": str(film.frame), "seconds": film.seconds_text}
         tell("completed" if done else "fetch_overtaken", claim, TaskState.SUCCEEDED, **facts)
+        if done and await shop.tasks.get(claim.task.owner, claim.task.id) is None:
+            await shop.storage.delete(content.key)  # deleted by its owner while the download ran
 
 
 async def _copy(shop: Shop, claim: Claim) -> tuple[Content, Film]:

@@ -4,8 +4,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 # Forms that carry an IPv4 address inside, which is then the one to judge. `is_global` alone calls several of them
 # public: NAT64 of loopback and 6to4 of loopback among them (seen on Python 3.11).
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = IPv6Network("64:ff9b::/96")
 _COMPATIBLE = IPv6Network("::/96")
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # a network's own: where the IPv4 address stands is its own affair
 
 
 def is_public(text: str) -> bool:
@@ -25,11 +26,11 @@ def _inner(address: IPv6Address) -> IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in (*_NAT64, _COMPATIBLE)):
+    if address in _NAT64 or address in _COMPATIBLE:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return None
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    site_local = isinstance(address, IPv6Address) and address.is_site_local
-    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
+    local = isinstance(address, IPv6Address) and (address.is_site_local or address in _LOCAL_NAT64)
+    return address.is_global and not (address.is_multicast or address.is_reserved or local)

@@ -91,8 +91,11 @@ class SafeFetcher:
             response = await self._get(url, headers, home)
             if response.status not in _REDIRECT or "location" not in response.headers:
                 return response
-            url = urljoin(url, response.headers["location"])
             response.close()
+            try:
+                url = urljoin(url, response.headers["location"])
+            except ValueError as error:
+                raise Unavailable("the link redirects to what is not a URL") from error
         raise Unavailable(f"the link redirects more than {REDIRECTS} times")
 
     async def _get(self, url: str, headers: Mapping[str, str], home: str) -> aiohttp.ClientResponse:

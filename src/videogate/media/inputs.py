@@ -84,9 +84,7 @@ def decode_data_url(url: str, param: str) -> bytes:
     if head is None:
         raise InvalidRequest(f"{param} is not a well-formed data URL.", param=param)
     body = url[head.end() :]
-    if not head["base64"]:
-        return unquote_to_bytes(body)
     try:
-        return b64decode("".join(body.split()), validate=True)
+        return b64decode("".join(body.split()), validate=True) if head["base64"] else unquote_to_bytes(body)
     except (NotBase64, ValueError) as error:
-        raise InvalidRequest(f"{param} holds base64 that cannot be decoded.", param=param) from error
+        raise InvalidRequest(f"{param} holds a data URL that cannot be decoded.", param=param) from error

@@ -7,6 +7,7 @@ from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame
 
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers
+_WEBP_HEAD = 30  # bytes that hold the size in each of WebP's three forms
 
 
 def identify(content: bytes, param: str = "input_reference") -> tuple[str, Frame]:
@@ -48,7 +49,7 @@ def _jpeg(content: bytes) -> Frame | None:
 
 
 def _webp(content: bytes) -> Frame | None:
-    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < _WEBP_HEAD:
         return None
     kind = content[12:16]
     if kind == b"VP8X":

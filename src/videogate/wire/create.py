@@ -142,7 +142,7 @@ def _pictures(field: str, value: Any) -> list[Sent]:
     if isinstance(value, Upload):
         return [Sent(field, role, value)]
     if isinstance(value, str):
-        return [Sent(field, role, value.strip())] if value.strip() else []
+        return [Sent(field, role, _clean(value.strip(), field))] if value.strip() else []
     if isinstance(value, Mapping):
         return [Sent(field, role, _link(field, value))]
     raise InvalidRequest(
@@ -161,5 +161,5 @@ def _link(field: str, value: Mapping[str, Any]) -> str | Upload:
         if isinstance(link, Mapping):  # the chat API's form, {"image_url": {"url": …}}
             link = link.get("url")
         if isinstance(link, str | Upload):
-            return link.strip() if isinstance(link, str) else link
+            return _clean(link.strip(), field) if isinstance(link, str) else link
     raise InvalidRequest(f"{field} must have an image_url.", param=f"{field}.image_url")

@@ -26,7 +26,13 @@ class Rendered:
 
 def envelope(status: int, message: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
     """OpenAI's error object; its type follows from the status."""
-    return {"error": {"message": message, "type": error_type(status), "param": param, "code": code}}
+    shown = None if param is None else _sendable(param)
+    return {"error": {"message": _sendable(message), "type": error_type(status), "param": shown, "code": code}}
+
+
+def _sendable(text: str) -> str:
+    """A text that may repeat a caller's broken one (half a surrogate pair), as UTF-8 can carry it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def error_type(status: int) -> str:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from videogate.task.errors import InvalidRequest
@@ -104,7 +105,7 @@ def _opened(key: str, value: Any) -> Any:
 def _parse(text: str | bytes, what: str) -> Any:
     param = None if what == "The body" else what
     try:
-        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError | _BadJSON) else "it is not UTF-8 or too deep"
         raise InvalidRequest(f"{what} is not valid JSON: {reason}.", param=param, code="invalid_json") from error
@@ -126,6 +127,13 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise _BadJSON(f"{name} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not isfinite(value):
+        raise _BadJSON(f"{digits[:20]} is too large a number")
+    return value
 
 
 def _depth(value: Any, limit: int = DEEPEST + 2) -> int:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from time import monotonic
@@ -21,15 +22,24 @@ class ChildFailed(Exception):
     """A server did not come up; the text holds the end of its log."""
 
 
-@contextmanager
-def child(arguments: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
-    """Run `python -m …` in `folder` with only these VIDEOGATE_* variables; yields the URL it is ready on.
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running server: where it listens, its process, its log."""
 
-    Its log goes to a file in the folder. Raises ChildFailed.
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextmanager
+def child(arguments: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> Iterator[Child]:
+    """Run `python -m …` in `folder` with only these VIDEOGATE_* variables, until the context ends.
+
+    Raises ChildFailed if it does not come up.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     log = folder / f"{arguments[0].rsplit('.', 1)[-1]}.log"
-    with log.open("wb") as errors:
+    with log.open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 (our own modules, no shell)
             [sys.executable, "-m", *arguments],
             cwd=folder,
@@ -38,7 +48,7 @@ def child(arguments: Sequence[str], *, folder: Path, variables: Mapping[str, str
             stderr=errors,
         )
     try:
-        yield _wait(process, log)
+        yield Child(_wait(process, log), process, log)
     finally:
         _end(process)
 

@@ -1,0 +1,117 @@
+"""Real servers: a simulator process and a gateway process, real files, real HTTP."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from videogate import simulator
+from videogate.cli.children import Child, child
+from videogate.cli.demo import picture
+
+KEY = "sk-xxxx"  # as the interface document writes it
+OTHER = "sk-other"
+
+
+@dataclass(frozen=True)
+class World:
+    """A simulator with its ledger, and what it takes to start gateways against it."""
+
+    folder: Path
+    vendors: Child
+    ledger: Path
+
+    @contextmanager
+    def gateway(self, **settings: str) -> Iterator[Child]:
+        """A gateway process on this world's data; settings are VIDEOGATE_* variables without the prefix."""
+        found = simulator.environment(self.vendors.url)
+        quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.1" for name in found if name.endswith("_BASE_URL")}
+        own = {"API_KEYS": f"{KEY},{OTHER}", "PORT": "0", "DATA_DIR": str(self.folder / "data"), **settings}
+        variables = {**found, **quick, **{f"VIDEOGATE_{name}": value for name, value in own.items()}}
+        with child(["videogate", "serve"], folder=self.folder, variables=variables) as server:
+            yield server
+
+    def paid(self) -> list[dict[str, Any]]:
+        """Every job that a vendor accepted, in order."""
+        if not self.ledger.exists():
+            return []
+        return [json.loads(line) for line in self.ledger.read_text("utf-8").splitlines()]
+
+    def fault(self, **fault: Any) -> None:
+        """Switch a fault on."""
+        httpx.post(f"{self.vendors.url}/_simulator/faults", json=fault).raise_for_status()
+
+    def no_faults(self) -> None:
+        """Switch all faults off."""
+        httpx.delete(f"{self.vendors.url}/_simulator/faults").raise_for_status()
+
+
+@contextmanager
+def make_world(folder: Path, *, render_seconds: float) -> Iterator[World]:
+    """Start a simulator in `folder`."""
+    ledger = folder / "ledger.jsonl"
+    arguments = ["videogate.simulator", "--port", "0", "--ledger", str(ledger), "--render-seconds", str(render_seconds)]
+    with child(arguments, folder=folder, variables={}) as vendors:
+        yield World(folder, vendors, ledger)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world of one test's own."""
+    with make_world(tmp_path, render_seconds=1.0) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Child]]:
+    """One world and one gateway for all tests that leave no trace in each other's way."""
+    with ExitStack() as stack:
+        made = stack.enter_context(make_world(tmp_path_factory.mktemp("shared"), render_seconds=0.5))
+        yield made, stack.enter_context(made.gateway())
+
+
+@pytest.fixture(scope="session")
+def gateway(shared: tuple[World, Child]) -> str:
+    """The shared gateway's URL."""
+    return shared[1].url
+
+
+@pytest.fixture
+def api(gateway: str) -> Iterator[httpx.Client]:
+    """An HTTP client of the shared gateway, with a key."""
+    with httpx.Client(base_url=gateway, headers={"authorization": f"Bearer {KEY}"}, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def cat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture file."""
+    path = tmp_path_factory.mktemp("pictures") / "cat.png"
+    path.write_bytes(picture(960, 640))
+    return path
+
+
+def wait_until(found: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """Wait for a truthy value and return it; fail the test after `seconds`."""
+    until = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+def ended(client: httpx.Client, video_id: str, seconds: float = 30.0) -> dict[str, Any]:
+    """Wait for a video to end, and return it."""
+
+    def look() -> dict[str, Any] | None:
+        body: dict[str, Any] = client.get(f"/v1/videos/{video_id}").raise_for_status().json()
+        return body if body["status"] in {"succeeded", "completed", "failed"} else None
+
+    found: dict[str, Any] = wait_until(look, seconds)
+    return found

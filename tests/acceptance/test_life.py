@@ -1,0 +1,209 @@
+"""A task's life through crashes and restarts: nothing acknowledged is lost, nothing is submitted twice."""
+
+import json
+import signal
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import pytest
+
+from acceptance.conftest import KEY, World, ended, wait_until
+from videogate.cli.children import Child, ChildFailed
+from videogate.media.probe import probe
+
+MODELS = ("sora-2", "wan2.5-t2v-preview")
+
+
+def client_of(server: Child) -> httpx.Client:
+    """A client with a key."""
+    return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}, timeout=30)
+
+
+def create(client: httpx.Client, model: str, number: int) -> str:
+    """Ask for a video with a prompt of its own."""
+    answer = client.post("/v1/videos", json={"model": model, "prompt": f"{model} {number}", "seconds": 5})
+    video: str = answer.raise_for_status().json()["id"]
+    return video
+
+
+def kill(server: Child) -> None:
+    """End a server the hard way: kill -9."""
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait()
+
+
+def log_of(server: Child) -> list[dict[str, Any]]:
+    """The server's log, line by line as JSON."""
+    lines = []
+    for line in server.log.read_text("utf-8").splitlines():
+        with suppress(ValueError):
+            lines.append(json.loads(line))
+    return lines
+
+
+def assert_paid_once(world: World) -> None:
+    """No prompt was accepted by a vendor twice."""
+    twice = {prompt: count for prompt, count in Counter(job["prompt"] for job in world.paid()).items() if count > 1}
+    assert not twice
+
+
+STAGES = {
+    # Where the server is killed: the fault that holds tasks there, the log event that says they have come there, and
+    # how many tasks must have. All of them where others, still sending, would end unknown.
+    "queued": ({"op": "submit", "mode": "throttle", "retry_after": 5}, "not_sent", 3 * len(MODELS)),
+    "sending": ({"op": "submit", "mode": "hang"}, "sending", len(MODELS)),
+    "running": (None, "accepted", 3 * len(MODELS)),
+    "fetching": ({"op": "result", "mode": "slow", "delay": 3}, "vendor_succeeded", len(MODELS)),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_kill_9_loses_nothing_and_pays_nothing_twice(world: World, stage: str) -> None:
+    """Killed while tasks are at a stage, a restarted server brings each to its end, and no vendor was asked twice.
+
+    Killed while sending, nobody knows the outcome: those end as `submission_outcome_unknown`, and are not sent again.
+    """
+    fault, event, many = STAGES[stage]
+
+    def come(server: Child) -> set[str]:
+        return {line["task"] for line in log_of(server) if line["event"] == event}
+
+    for vendor in ("sora", "wanxiang") if fault else ():
+        world.fault(vendor=vendor, times=None, **fault)  # type: ignore[arg-type]
+    with world.gateway() as server, client_of(server) as client:
+        made = [create(client, model, number) for number in range(3) for model in MODELS]
+        wait_until(lambda: len(come(server)) >= many)
+        kill(server)
+    world.no_faults()
+
+    with world.gateway(UNKNOWN_WINDOW="1") as server, client_of(server) as client:
+        videos = [ended(client, video, 60) for video in made]
+        for video in videos:
+            if video["status"] == "succeeded":
+                content = client.get(f"/v1/videos/{video['id']}/content").content
+                file = world.folder / "video.mp4"
+                file.write_bytes(content)
+                assert probe(file).seconds_text == video["seconds"]
+
+    assert_paid_once(world)
+    unknown = [video for video in videos if video["status"] == "failed"]
+    assert all(video["error"]["code"] == "submission_outcome_unknown" for video in unknown)
+    if stage == "sending":
+        assert unknown
+    else:
+        assert not unknown
+    bound = [video for video in videos if video["status"] == "succeeded"]
+    assert len(world.paid()) <= len(bound) + len(unknown)
+
+
+@pytest.mark.parametrize("mode", ["drop_after", "error_after", "no_id", "half", "html"])
+def test_a_lost_answer_is_never_sent_again(world: World, mode: str) -> None:
+    """A vendor that took the job and lost the answer is asked once; the task says in plain words what happened."""
+    world.fault(vendor="sora", op="submit", mode=mode, times=1)
+    with world.gateway(UNKNOWN_WINDOW="0.5") as server, client_of(server) as client:
+        video = ended(client, create(client, "sora-2", 1))
+
+    assert (video["status"], video["error"]["code"]) == ("failed", "submission_outcome_unknown")
+    assert "not sent again" in video["error"]["message"]
+    assert len(world.paid()) <= 1
+
+
+def test_what_was_surely_not_taken_is_sent_again(world: World) -> None:
+    """Throttled by the vendor, the video waits, is sent again and completes."""
+    world.fault(vendor="wanxiang", op="submit", mode="throttle", times=2)
+    with world.gateway() as server, client_of(server) as client:
+        assert ended(client, create(client, "wan2.5-t2v-preview", 1))["status"] == "succeeded"
+    assert len(world.paid()) == 1
+
+
+@pytest.mark.parametrize(
+    ("op", "mode"),
+    [
+        ("poll", "throttle"),
+        ("poll", "error_before"),
+        ("poll", "html_200"),
+        ("poll", "junk"),
+        ("poll", "unknown_word"),
+        ("poll", "drop_before"),
+        ("result", "truncate"),
+        ("result", "not_mp4"),
+        ("result", "expire"),
+        ("result", "error_before"),
+    ],
+)
+@pytest.mark.parametrize("vendor", ["sora", "wanxiang"])
+def test_trouble_while_looking_or_fetching_ends_no_task(world: World, vendor: str, op: str, mode: str) -> None:
+    """Whatever a poll or a download meets, the task goes on and completes when the trouble is over."""
+    world.fault(vendor=vendor, op=op, mode=mode, times=2)
+    model = dict(zip(("sora", "wanxiang"), MODELS, strict=True))[vendor]
+    with world.gateway() as server, client_of(server) as client:
+        video = ended(client, create(client, model, 1))
+
+    assert video["status"] == "succeeded", video["error"]
+    assert len(world.paid()) == 1
+
+
+@pytest.mark.parametrize("vendor", ["sora", "wanxiang"])
+@pytest.mark.parametrize(("mode", "code"), [("moderate", "moderation_blocked"), ("fail", None)])
+def test_the_vendors_reason_reaches_the_caller(world: World, vendor: str, mode: str, code: str | None) -> None:
+    """A job that the vendor ends as failed ends the task with our code, and the vendor's own words beside it."""
+    world.fault(vendor=vendor, op="poll", mode=mode, times=None)
+    model = dict(zip(("sora", "wanxiang"), MODELS, strict=True))[vendor]
+    with world.gateway() as server, client_of(server) as client:
+        video = ended(client, create(client, model, 1))
+
+    assert video["status"] == "failed"
+    assert video["error"]["vendor_code"]
+    assert video["error"]["vendor_message"] in video["error"]["message"]
+    assert code is None or video["error"]["code"] == code
+
+
+def test_sigterm_drains(world: World) -> None:
+    """On SIGTERM the sends under way finish, nothing new is claimed, the exit is 0; a restart goes on."""
+    world.fault(vendor="sora", op="submit", mode="slow", delay=2, times=None)
+    with world.gateway() as server, client_of(server) as client:
+        made = [create(client, "sora-2", number) for number in range(2)]
+        wait_until(lambda: [line for line in log_of(server) if line["event"] == "sending"])
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+        events = Counter(line["event"] for line in log_of(server))
+        assert events["accepted"] == events["sending"]
+        assert events["drained"] == 1
+    world.no_faults()
+
+    with world.gateway() as server, client_of(server) as client:
+        assert [ended(client, video)["status"] for video in made] == ["succeeded", "succeeded"]
+    assert_paid_once(world)
+    assert len(world.paid()) == len(made)
+
+
+def test_a_second_server_is_kept_off(world: World) -> None:
+    """A second process on the same SQLite data refuses to start, with a plain sentence and exit code not 0."""
+    with (
+        world.gateway(),
+        pytest.raises(ChildFailed, match="another videogate process"),
+        world.gateway(),
+    ):
+        pass
+
+
+def test_the_log_follows_one_task_and_holds_no_key(world: World) -> None:
+    """The log alone tells a task's states in order under one id, with the vendor's id; no key is in it."""
+    with world.gateway() as server, client_of(server) as client:
+        video = ended(client, create(client, "wan2.5-t2v-preview", 1))
+        lines = [line for line in log_of(server) if line.get("task") == video["id"]]
+        text = server.log.read_text("utf-8")
+
+    assert [line["event"] for line in lines if line["event"] != "vendor_running"] == [
+        "task_accepted",
+        "sending",
+        "accepted",
+        "vendor_succeeded",
+        "completed",
+    ]
+    assert len({line["request_id"] for line in lines}) == 1
+    assert lines[-1]["vendor_task_id"] == world.paid()[0]["id"]
+    assert KEY not in text
+    assert "Signature" not in text

@@ -1,0 +1,227 @@
+"""Recorded exchanges, and vendors that are answered from them.
+
+`tests/exchanges/<vendor>/<case>.json` holds one call each: `asked` (a request in our callers' words) or `receipt` (a
+job that is looked at), the `request` that must leave, the `response` that comes back, and what we make of it.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from email import message_from_bytes
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
+
+import httpx
+from pydantic import SecretStr
+
+from videogate.engine.submit import check
+from videogate.task.errors import NotUnderstood, OutcomeUnknown, Refused, Throttled, Unavailable
+from videogate.task.frames import Frame
+from videogate.task.model import Fit, Observation, Picture, Receipt, Role, TaskSpec
+from videogate.vendorkit.client import Download, VendorClient
+from videogate.vendorkit.contract import Order, OrderPicture, Vendor
+from videogate.vendors import discover
+
+EXCHANGES = Path(__file__).parents[1] / "exchanges"
+VENDORS = discover()
+BASE = "https://api.vendor.test/base"  # a path in it shows that calls stay below it
+# Every client sends these; they say nothing of a vendor.
+_ANYBODYS = frozenset({"accept", "accept-encoding", "connection", "content-length", "host", "user-agent"})
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One recorded call."""
+
+    vendor: str
+    case: str
+    source: str
+    request: dict[str, Any]
+    response: dict[str, Any]
+    expect: dict[str, Any]
+    asked: dict[str, Any] | None = None
+    receipt: str | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.vendor}-{self.case}"
+
+    @property
+    def answer(self) -> httpx.Response:
+        return httpx.Response(self.response["status"], headers=self.response.get("headers"), json=self.response["json"])
+
+
+def recorded(vendor: str) -> dict[str, Exchange]:
+    """A vendor's exchanges, by case."""
+    files = sorted((EXCHANGES / vendor).glob("*.json"))
+    return {file.stem: Exchange(vendor, file.stem, **json.loads(file.read_text())) for file in files}
+
+
+def secrets(kind: type[Vendor]) -> dict[str, str]:
+    """A telling value for every credential that a vendor's settings have."""
+    fields = kind.Config.model_fields.items()
+    return {name: f"canary-{name}-7f3a9c" for name, info in fields if _holds_secret(info.annotation)}
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or (isinstance(annotation, UnionType) and SecretStr in get_args(annotation))
+
+
+@dataclass
+class Wire:
+    """The network in place of which tests answer: one answer a call, in order, and none beyond."""
+
+    answers: list[httpx.Response | Exception]
+    sent: list[httpx.Request] = field(default_factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append(request)
+        assert self.answers, f"a call that nobody expects: {request.method} {request.url}"
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@dataclass
+class Opened:
+    """An opener that opens nothing and remembers what it was given."""
+
+    calls: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
+
+    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+        self.calls.append((url, dict(headers), home))
+        return None  # type: ignore[return-value]
+
+
+def open_vendor(kind: type[Vendor], *answers: httpx.Response | Exception, **settings: Any) -> tuple[Vendor, Wire]:
+    """A vendor whose calls get these answers, in order."""
+    wire = Wire(list(answers))
+    config = kind.Config(**{"base_url": BASE, **secrets(kind), **settings})
+    client = VendorClient(
+        kind.name,
+        config.base_url,
+        secrets=config.secrets,
+        submits=httpx.AsyncClient(transport=httpx.MockTransport(wire)),
+        polls=httpx.AsyncClient(transport=httpx.MockTransport(wire)),
+        opener=Opened(),
+    )
+    return kind(config, client), wire
+
+
+def order_of(vendor: Vendor, asked: Mapping[str, Any]) -> Order:
+    """The order that becomes of a request in a caller's words, checked and fitted as the engine does it."""
+    words = {key: value for key, value in asked.items() if key != "pictures"}
+    pictures = tuple(_picture(number, each) for number, each in enumerate(asked.get("pictures", ())))
+    files = {str(number): base64.b64decode(each["file"]["base64"]) for number, each in _files(asked)}
+    model = vendor.models[asked["model"]]
+    ready, fitted = check(TaskSpec(**{"fit": Fit.NEAREST, **words}, pictures=pictures), vendor, model)
+    return Order(
+        client_ref="vg0123",
+        model=model,
+        prompt=ready.prompt,
+        fitted=fitted,
+        asked_size=ready.size,
+        asked_seconds=ready.seconds,
+        pictures=tuple(_ready(picture, files) for picture in ready.pictures),
+        options=ready.options,
+    )
+
+
+def _files(asked: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    return [(number, each) for number, each in enumerate(asked.get("pictures", ())) if "file" in each]
+
+
+def _picture(number: int, given: Mapping[str, Any]) -> Picture:
+    file = given.get("file")
+    if file is None:
+        return Picture(Role(given["role"]), url=given["url"])
+    width, height = file["frame"].split("x")
+    length = len(base64.b64decode(file["base64"]))
+    return Picture(
+        Role(given["role"]), key=str(number), mime=file["mime"], frame=Frame(int(width), int(height)), length=length
+    )
+
+
+def _ready(picture: Picture, files: Mapping[str, bytes]) -> OrderPicture:
+    if picture.key is None:
+        return OrderPicture(picture.role, url=picture.url)
+    content = files[picture.key]
+    return OrderPicture(picture.role, mime=picture.mime, read=lambda: content)
+
+
+def shown(request: httpx.Request, kind: type[Vendor]) -> dict[str, Any]:
+    """A request that left, in the form of the recordings; a credential is shown as its setting's name."""
+    base = httpx.URL(BASE)
+    assert request.url.copy_with(raw_path=b"/") == base.copy_with(raw_path=b"/"), f"{request.url} is not the vendor's"
+    path = request.url.raw_path.decode()
+    assert path.startswith(base.path), f"{path} is not below the base URL"
+    headers = {name: value for name, value in request.headers.items() if name not in _ANYBODYS}
+    for name, value in secrets(kind).items():
+        headers = {header: text.replace(value, f"{{{name}}}") for header, text in headers.items()}
+    found: dict[str, Any] = {"method": request.method, "path": path.removeprefix(base.path)}
+    content_type = headers.get("content-type", "")
+    if content_type.startswith("multipart/"):
+        headers["content-type"] = "multipart/form-data"
+        found |= _multipart(content_type, request.content)
+    elif request.content:
+        found["json"] = json.loads(request.content)
+    return found | {"headers": headers}
+
+
+def _multipart(content_type: str, content: bytes) -> dict[str, Any]:
+    form: dict[str, str] = {}
+    files = []
+    for part in message_from_bytes(b"content-type: " + content_type.encode() + b"\r\n\r\n" + content).get_payload():
+        assert not isinstance(part, str)
+        name = str(part.get_param("name", header="content-disposition"))
+        body = part.get_payload(decode=True)
+        assert isinstance(body, bytes)
+        if part.get_filename() is None:
+            assert name not in form, f"the field {name} is sent twice"
+            form[name] = body.decode()
+        else:
+            encoded = base64.b64encode(body).decode()
+            mime = part.get_content_type()
+            files.append({"field": name, "name": part.get_filename(), "mime": mime, "base64": encoded})
+    return {"form": form} | ({"files": files} if files else {})
+
+
+async def play(vendor: Vendor, exchange: Exchange) -> dict[str, Any]:
+    """Make the recorded call; what came of it, in the form of the recordings."""
+    try:
+        if exchange.asked is not None:
+            receipt = await vendor.submit(vendor.prepare(order_of(vendor, exchange.asked)))
+            return {"receipt": receipt.vendor_task_id}
+        return _seen(await vendor.poll(Receipt(exchange.receipt or "")))
+    except Refused as error:
+        return {"refused": _failed(error.failure)}
+    except Throttled as error:
+        return {"throttled": {"vendor_code": error.vendor_code, "retry_after": error.retry_after}}
+    except NotUnderstood:
+        return {"not_understood": True}
+    except (OutcomeUnknown, Unavailable) as error:
+        return {type(error).__name__: error.message}
+
+
+def _seen(seen: Observation) -> dict[str, Any]:
+    found: dict[str, Any] = {"sight": seen.sight.value, "word": seen.word}
+    if seen.progress is not None:
+        found["progress"] = seen.progress
+    if seen.artifact:
+        found["artifact"] = seen.artifact.url
+    if seen.failure:
+        found["failure"] = _failed(seen.failure)
+    return found
+
+
+def _failed(failure: Any) -> dict[str, Any]:
+    assert not failure.vendor_message or failure.vendor_message in failure.message
+    return {
+        "code": failure.code.value,
+        "vendor_code": failure.vendor_code,
+        "vendor_message": failure.vendor_message,
+    }

@@ -1,0 +1,124 @@
+"""When to look next, and how many calls may begin."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videogate.engine import schedule
+from videogate.engine.rates import Bucket
+
+floors = st.floats(0.05, 60)
+usuals = st.floats(1, 3600)
+jitters = st.floats(-1, 1)
+ages = st.floats(0, 200_000)
+
+
+@given(floors, usuals, jitters)
+def test_the_first_look_keeps_its_bounds(floor: float, usual: float, jitter: float) -> None:
+    """The first look comes after the floor and before ten floors, give or take the jitter."""
+    wait = schedule.first_look(floor=floor, usual=usual, jitter=jitter)
+
+    assert 0.8 * floor <= wait * (1 + 1e-9)
+    assert wait <= 12 * floor * (1 + 1e-9)
+
+
+@given(floors, usuals, ages, jitters)
+def test_later_looks_keep_their_bounds(floor: float, usual: float, elapsed: float, jitter: float) -> None:
+    """No two looks are closer than the floor or further apart than thirty, give or take the jitter."""
+    wait = schedule.next_look(floor=floor, usual=usual, elapsed=elapsed, jitter=jitter)
+
+    assert 0.8 * floor <= wait * (1 + 1e-9)
+    assert wait <= 36 * floor * (1 + 1e-9)
+
+
+@given(floors, usuals, ages, ages)
+def test_looks_get_rarer_with_age(floor: float, usual: float, one: float, other: float) -> None:
+    """The older a job, the longer the wait."""
+    younger, older = sorted((one, other))
+    first, second = (schedule.next_look(floor=floor, usual=usual, elapsed=age, jitter=0) for age in (younger, older))
+
+    assert first <= second
+
+
+@given(floors, ages, ages, usuals)
+def test_a_larger_floor_never_quickens(one: float, elapsed: float, other_age: float, usual: float) -> None:
+    """Doubling the floor slows every interval or leaves it."""
+    waits: list[Callable[[float], float]] = [
+        lambda floor: schedule.first_look(floor=floor, usual=usual, jitter=0),
+        lambda floor: schedule.next_look(floor=floor, usual=usual, elapsed=elapsed, jitter=0),
+        lambda floor: schedule.after_trouble(floor=floor, troubles=int(other_age) % 20, jitter=0),
+    ]
+
+    assert all(wait(one) <= wait(2 * one) for wait in waits)
+
+
+@given(floors, st.integers(0, 10_000), jitters)
+def test_troubles_are_waited_out_longer_and_longer(floor: float, troubles: int, jitter: float) -> None:
+    """The wait grows with the troubles in a row up to a minute (or one floor), never below the floor."""
+    now, then = (schedule.after_trouble(floor=floor, troubles=n, jitter=0) for n in (troubles, troubles + 1))
+    spread = schedule.after_trouble(floor=floor, troubles=troubles, jitter=jitter)
+
+    assert floor <= now <= then <= max(60, floor)
+    assert 0.8 * now * (1 - 1e-9) <= spread <= 1.2 * now * (1 + 1e-9)
+
+
+@given(floors, st.integers(0, 50), jitters, st.floats(0, 600))
+def test_a_vendors_wish_is_heeded(floor: float, troubles: int, jitter: float, wish: float) -> None:
+    """`Retry-After` is a lower bound of the wait."""
+    assert schedule.after_trouble(floor=floor, troubles=troubles, jitter=jitter, retry_after=wish) >= wish
+
+
+@pytest.mark.parametrize("wish", [601, 1e9, float("inf")])
+def test_an_absurd_wish_is_not_believed(wish: float) -> None:
+    """A vendor cannot park a task for a day."""
+    assert schedule.after_trouble(floor=1, troubles=0, jitter=0, retry_after=wish) == 600
+
+
+@given(ages, ages, usuals)
+def test_estimated_progress_rises_and_never_ends(one: float, other: float, usual: float) -> None:
+    """An estimate begins at 0, only rises, and leaves the last percent to the vendor."""
+    early, late = sorted((one, other))
+    first, second = (schedule.estimated_progress(elapsed=age, usual=usual) for age in (early, late))
+
+    assert schedule.estimated_progress(elapsed=0, usual=usual) == 0
+    assert 0 <= first <= second <= 99
+
+
+@given(
+    st.floats(0.1, 200),
+    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 400)), max_size=60),
+)
+def test_no_window_sees_more_than_the_rate_and_one_burst(rate: float, visits: list[tuple[float, int]]) -> None:
+    """In any stretch of time at most rate x time and one burst (a second's worth, at least one call) begin."""
+    bucket, now = Bucket(rate), 1000.0
+    begun: list[tuple[float, int]] = []
+    for pause, wanted in visits:
+        now += pause
+        count = min(wanted, bucket.available(now))
+        bucket.take(count)
+        begun.append((now, count))
+
+    for start in range(len(begun)):
+        total = 0
+        for at, count in begun[start:]:
+            total += count
+            assert total <= rate * (at - begun[start][0]) + max(1.0, rate) + 1e-6
+
+
+@given(st.floats(0.1, 200))
+def test_the_announced_wait_is_enough(rate: float) -> None:
+    """After the wait that an empty bucket names, a call is available."""
+    bucket = Bucket(rate)
+    bucket.take(bucket.available(0.0))
+
+    assert bucket.available(bucket.wait() + 1e-6) >= 1
+
+
+def test_a_clock_that_steps_back_gives_nothing_away() -> None:
+    """Time that runs backwards adds no calls."""
+    bucket = Bucket(5.0)
+    bucket.take(bucket.available(100.0))
+
+    assert bucket.available(50.0) == 0

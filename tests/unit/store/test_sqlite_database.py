@@ -1,0 +1,291 @@
+"""The group-commit writer and the readers beside it."""
+
+import asyncio
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+from threading import Event as Flag
+
+import pytest
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from unit.store.support import Desk, opened
+from videogate.app import open_database
+from videogate.settings import Settings
+from videogate.store.database import GROUP, AlreadyRunning, SqliteDatabase
+from videogate.store.tables import secret
+
+
+def put(name: str, value: str = "x") -> "Put":
+    """A unit of work that writes one row."""
+    return Put(name, value)
+
+
+class Put:
+    """Writes one row of `secret`, which has no rules but its primary key."""
+
+    def __init__(self, name: str, value: str) -> None:
+        self.row = {"name": name, "value": value}
+
+    def __call__(self, connection: Connection) -> str:
+        connection.execute(secret.insert().values(self.row))
+        return self.row["name"]
+
+
+class Gate:
+    """A unit of work that keeps the writer busy until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered, self.open = Flag(), Flag()
+
+    def __call__(self, connection: Connection) -> None:
+        self.entered.set()
+        assert self.open.wait(20)
+
+    async def reached(self) -> None:
+        await asyncio.to_thread(self.entered.wait, 20)
+
+
+def names(desk: Desk) -> set[str]:
+    return {name for (name,) in desk.sql("SELECT name FROM secret")}
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [
+        ("journal_mode", "wal"),
+        ("synchronous", 2),
+        ("foreign_keys", 1),
+        ("query_only", 0),
+        ("busy_timeout", 30_000),
+        ("trusted_schema", 0),
+        ("mmap_size", 0),
+    ],
+)
+async def test_writer_settings(desk: Desk, pragma: str, value: object) -> None:
+    """The writer runs in WAL mode, flushes every commit, and holds foreign keys."""
+    found = await desk.database.write(lambda connection: connection.execute(text(f"PRAGMA {pragma}")).scalar())
+
+    assert found == value
+
+
+async def test_readers_cannot_write(desk: Desk) -> None:
+    """A read that tries to write is refused by SQLite itself, whatever statement it tries."""
+    for statement in ("INSERT INTO secret VALUES ('a', 'b')", "DELETE FROM secret", "CREATE TABLE more (id INTEGER)"):
+        with pytest.raises(OperationalError, match="readonly"):
+            await desk.database.read(lambda connection, words=statement: connection.execute(text(words)) and None)  # type: ignore[misc]
+
+    assert names(desk) == set()
+
+
+async def test_a_read_is_not_held_up_by_a_writer(desk: Desk) -> None:
+    """Reads go on, and see the last commit, while a write transaction is open."""
+    await desk.database.write(put("before"))
+    gate = Gate()
+    writing = asyncio.create_task(desk.database.write(gate))
+    await gate.reached()
+
+    seen = await desk.database.read(lambda connection: connection.execute(text("SELECT name FROM secret")).scalar())
+
+    assert seen == "before"
+    gate.open.set()
+    await writing
+
+
+async def test_foreign_keys_are_held(desk: Desk) -> None:
+    """A ledger line without its task is refused."""
+    with pytest.raises(IntegrityError):
+        await desk.database.write(
+            lambda connection: (
+                connection.execute(
+                    text(
+                        "INSERT INTO attempt (task_id, number, account, client_ref, state)"
+                        " VALUES ('nobody', 1, 'a', 'b', 'prepared')"
+                    )
+                )
+                and None
+            )
+        )
+
+
+async def test_waiting_writes_share_a_commit(desk: Desk) -> None:
+    """What queues up behind a slow write ends in as few transactions as a group's size allows."""
+    commits = 0
+
+    @event.listens_for(desk.database.engine, "commit")
+    def _count(_connection: Connection) -> None:
+        nonlocal commits
+        commits += 1
+
+    gate = Gate()
+    first = asyncio.create_task(desk.database.write(gate))
+    await gate.reached()
+    many = [asyncio.create_task(desk.database.write(put(f"n{number}"))) for number in range(2 * GROUP)]
+    await asyncio.sleep(0)  # every task has queued its work
+    gate.open.set()
+    await asyncio.gather(first, *many)
+
+    assert commits == 3
+    assert len(names(desk)) == 2 * GROUP
+
+
+async def test_a_write_returns_after_its_commit(desk: Desk) -> None:
+    """The moment a write returns, another process can read it: nobody is answered before COMMIT."""
+
+    async def write_and_look(number: int) -> None:
+        name = await desk.database.write(put(f"n{number}"))
+        assert name in names(desk)
+
+    await asyncio.gather(*(write_and_look(number) for number in range(60)))
+
+
+async def test_a_failing_unit_undoes_only_itself(desk: Desk) -> None:
+    """In one group, the unit that fails loses its own writes and raises; its neighbours are kept."""
+
+    def half(connection: Connection) -> None:
+        put("half")(connection)
+        raise ZeroDivisionError
+
+    gate = Gate()
+    held = asyncio.create_task(desk.database.write(gate))
+    await gate.reached()
+    group = [desk.database.write(each) for each in (put("before"), half, put("before"), put("after"))]
+    tasks = [asyncio.ensure_future(each) for each in group]
+    await asyncio.sleep(0)
+    gate.open.set()
+    await held
+    first, broken, repeated, last = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert (first, last) == ("before", "after")
+    assert isinstance(broken, ZeroDivisionError)
+    assert isinstance(repeated, IntegrityError)
+    assert names(desk) == {"before", "after"}
+
+
+async def test_a_failing_commit_is_told_to_everybody_in_it(desk: Desk) -> None:
+    """If the transaction itself fails, every caller in it learns so, nothing is kept, and the writer goes on."""
+
+    def orphan(connection: Connection) -> None:
+        connection.execute(text("PRAGMA defer_foreign_keys=1"))
+        connection.execute(
+            text(
+                "INSERT INTO attempt (task_id, number, account, client_ref, state)"
+                " VALUES ('nobody', 1, 'a', 'b', 'prepared')"
+            )
+        )
+
+    gate = Gate()
+    held = asyncio.create_task(desk.database.write(gate))
+    await gate.reached()
+    tasks = [asyncio.ensure_future(desk.database.write(each)) for each in (put("innocent"), orphan)]
+    await asyncio.sleep(0)
+    gate.open.set()
+    await held
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert all(isinstance(each, IntegrityError) for each in outcomes)
+    assert names(desk) == set()
+    assert await desk.database.write(put("next")) == "next"
+
+
+async def test_a_group_that_sqlite_gives_up_is_lost_as_a_whole(desk: Desk) -> None:
+    """When SQLite rolls a transaction back by itself, no unit of the group is kept behind its caller's back."""
+    await desk.database.write(put("taken"))
+
+    def give_up(connection: Connection) -> None:
+        connection.execute(text("INSERT OR ROLLBACK INTO secret VALUES ('taken', 'again')"))
+
+    gate = Gate()
+    held = asyncio.create_task(desk.database.write(gate))
+    await gate.reached()
+    group = (put("before"), give_up, put("after"))
+    tasks = [asyncio.ensure_future(desk.database.write(each)) for each in group]
+    await asyncio.sleep(0)
+    gate.open.set()
+    await held
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert all(isinstance(each, Exception) for each in outcomes)
+    assert names(desk) == {"taken"}
+    assert await desk.database.write(put("next")) == "next"
+
+
+async def test_cancelling_the_caller_keeps_the_write(desk: Desk) -> None:
+    """A caller that stops waiting neither loses its write nor holds up anybody else's."""
+    gate = Gate()
+    held = asyncio.create_task(desk.database.write(gate))
+    await gate.reached()
+    left = asyncio.create_task(desk.database.write(put("left")))
+    stayed = asyncio.create_task(desk.database.write(put("stayed")))
+    await asyncio.sleep(0)
+    left.cancel()
+    held.cancel()
+    gate.open.set()
+    await asyncio.gather(held, left, return_exceptions=True)
+    await stayed
+
+    assert left.cancelled()
+    assert names(desk) == {"left", "stayed"}
+
+
+async def test_close_finishes_what_was_queued(tmp_path: Path) -> None:
+    """Closing waits for every write that was handed in before it."""
+    async with opened(tmp_path) as desk:
+        gate = Gate()
+        tasks = [asyncio.create_task(desk.database.write(each)) for each in (gate, put("a"), put("b"))]
+        await gate.reached()
+        closing_ = asyncio.create_task(desk.database.close())
+        await asyncio.sleep(0)
+        gate.open.set()
+        await asyncio.gather(*tasks, closing_)
+
+        assert names(desk) == {"a", "b"}
+
+
+async def test_a_second_server_is_kept_off(tmp_path: Path) -> None:
+    """A data directory serves one process; a short visit is let in, and the lock goes with its holder."""
+    path = tmp_path / "gateway.db"
+    first = SqliteDatabase(path)
+
+    with pytest.raises(AlreadyRunning, match="VIDEOGATE_DATA_DIR"):
+        SqliteDatabase(path)
+    visit = SqliteDatabase(path, alone=False)
+    await visit.close()
+    with pytest.raises(AlreadyRunning):
+        SqliteDatabase(path)
+    await first.close()
+    await SqliteDatabase(path).close()
+
+
+async def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
+    """Prompts and key digests lie in the files: nobody else on the host may read them or list their folder."""
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
+    database = open_database(settings)
+    try:
+        await database.write(put("a"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in settings.data_dir.iterdir()}
+        folder = stat.S_IMODE(settings.data_dir.stat().st_mode)
+    finally:
+        await database.close()
+
+    base = settings.database_path.name
+    assert {name: mode for name, mode in modes.items() if name.startswith(base)} == {
+        base: 0o600,
+        f"{base}-wal": 0o600,
+        f"{base}-shm": 0o600,
+    }
+    assert folder == 0o700
+
+
+@pytest.mark.parametrize("name", ["a b", "50%25", "what?", "c#1", "ü"])
+async def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
+    """The database lies in the very folder that was named, whatever characters its name has."""
+    folder = tmp_path / name
+    folder.mkdir()
+    async with opened(folder) as desk:
+        await desk.database.write(put("a"))
+
+        with closing(sqlite3.connect(folder / "gateway.db")) as raw:
+            assert raw.execute("SELECT name FROM secret").fetchall() == [("a",)]

@@ -1,0 +1,59 @@
+# With Python 3.11 and make alone: `make demo`, `make test`. `make help` lists the rest.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+LOCKED := .venv/.locked
+READY := .venv/.ready
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## make videos with simulated vendors; no key is needed
+	$(BIN)/videogate demo $(ARGS)
+
+serve: $(READY) ## run the gateway; settings come from .env
+	$(BIN)/videogate serve $(ARGS)
+
+test: $(READY) ## run the tests; ARGS="-k name" picks some
+	$(BIN)/pytest $(ARGS)
+
+check: $(READY) ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(READY) ## measure
+	@if [ -f bench/run.py ]; then $(BIN)/python bench/run.py $(ARGS); else echo "There is no bench/run.py yet."; fi
+
+# The newest versions that pyproject.toml allows, with the hashes of every file of theirs. The machine's own pip settings
+# stay out of it: a lock names no place to fetch from.
+COMPILE = env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
+	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options pyproject.toml
+
+lock: $(READY) ## renew requirements/
+	$(COMPILE) --extra dev --all-build-deps --output-file requirements/dev.txt
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	$(COMPILE) --constraint requirements/dev.txt --all-build-deps --only-build-deps --output-file requirements/build.txt
+
+clean: ## remove everything that was made here, except data/ and .env
+	rm -rf .venv build dist demo-videos .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The packages are installed anew whenever the lock changes, the project whenever its metadata does.
+# --no-compile: Python compiles what it really imports.
+$(READY): $(LOCKED) pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(LOCKED): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "videogate needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --no-compile --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@

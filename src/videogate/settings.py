@@ -108,8 +108,7 @@ def vendor_config(name: str, config: type[VendorConfig], variables: Mapping[str,
     values: dict[str, Any] = {
         field: variables[prefix + field.upper()] for field in config.model_fields if prefix + field.upper() in variables
     }
-    required = {field for field, info in config.model_fields.items() if info.is_required()}
-    if not required & values.keys():
+    if not config.credentials() & values.keys():
         return None
     try:
         return config(**values)
@@ -128,5 +127,6 @@ def unknown_variables(variables: Mapping[str, str], vendors: Mapping[str, type[V
 def _in_words(error: ValidationError, prefix: str) -> str:
     # The messages name the variable and the rule, never the value: it may be a key.
     return "; ".join(
-        f"{prefix}{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}" for each in error.errors()
+        f"{prefix}{'_'.join(str(part) for part in each['loc']).upper()}".rstrip("_") + f": {each['msg']}"
+        for each in error.errors()
     )

@@ -6,6 +6,7 @@ job that is looked at), the `request` that must leave, the `response` that comes
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Any, get_args
 import httpx
 from pydantic import SecretStr
 
-from videogate.engine.submit import check
+from videogate.engine.submit import check, lift
 from videogate.task.errors import NotUnderstood, OutcomeUnknown, Refused, Throttled, Unavailable
 from videogate.task.frames import Frame
 from videogate.task.model import Fit, Observation, Picture, Receipt, Role, TaskSpec
@@ -29,6 +30,9 @@ EXCHANGES = Path(__file__).parents[1] / "exchanges"
 VENDORS = discover()
 BASE = "https://api.vendor.test/base"  # a path in it shows that calls stay below it
 # Every client sends these; they say nothing of a vendor.
+NOW = 1_700_000_000.0  # what the clock says of those who sign
+# What signatures are made of, in the place of which the recordings have a word: their own tests verify them.
+_SIGNED = ((r"eyJ[\w-]+\.[\w-]+\.[\w-]+", "{token}"), (r"\b[0-9a-f]{64}\b", "{digest}"))
 _ANYBODYS = frozenset({"accept", "accept-encoding", "connection", "content-length", "host", "user-agent"})
 
 
@@ -44,6 +48,7 @@ class Exchange:
     expect: dict[str, Any]
     asked: dict[str, Any] | None = None
     receipt: str | None = None
+    handle: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -109,7 +114,7 @@ def open_vendor(kind: type[Vendor], *answers: httpx.Response | Exception, **sett
         polls=httpx.AsyncClient(transport=httpx.MockTransport(wire)),
         opener=Opened(),
     )
-    return kind(config, client), wire
+    return kind(config, client, clock=lambda: NOW), wire
 
 
 def order_of(vendor: Vendor, asked: Mapping[str, Any]) -> Order:
@@ -118,10 +123,11 @@ def order_of(vendor: Vendor, asked: Mapping[str, Any]) -> Order:
     pictures = tuple(_picture(number, each) for number, each in enumerate(asked.get("pictures", ())))
     files = {str(number): base64.b64decode(each["file"]["base64"]) for number, each in _files(asked)}
     model = vendor.models[asked["model"]]
-    ready, fitted = check(TaskSpec(**{"fit": Fit.NEAREST, **words}, pictures=pictures), vendor, model)
+    spec = lift(TaskSpec(**{"fit": Fit.NEAREST, **words}, pictures=pictures), vendor)
+    ready, fitted = check(spec, vendor, model)
     return Order(
         client_ref="vg0123",
-        model=model,
+        model=next(way for way in model.ways if way.way == fitted.way),
         prompt=ready.prompt,
         fitted=fitted,
         asked_size=ready.size,
@@ -162,6 +168,8 @@ def shown(request: httpx.Request, kind: type[Vendor]) -> dict[str, Any]:
     headers = {name: value for name, value in request.headers.items() if name not in _ANYBODYS}
     for name, value in secrets(kind).items():
         headers = {header: text.replace(value, f"{{{name}}}") for header, text in headers.items()}
+    for pattern, word in _SIGNED:
+        headers = {header: re.sub(pattern, word, text) for header, text in headers.items()}
     found: dict[str, Any] = {"method": request.method, "path": path.removeprefix(base.path)}
     content_type = headers.get("content-type", "")
     if content_type.startswith("multipart/"):
@@ -195,8 +203,9 @@ async def play(vendor: Vendor, exchange: Exchange) -> dict[str, Any]:
     try:
         if exchange.asked is not None:
             receipt = await vendor.submit(vendor.prepare(order_of(vendor, exchange.asked)))
-            return {"receipt": receipt.vendor_task_id}
-        return _seen(await vendor.poll(Receipt(exchange.receipt or "")))
+            handle = {"handle": dict(receipt.handle)} if receipt.handle else {}
+            return {"receipt": receipt.vendor_task_id, **handle}
+        return _seen(await vendor.poll(Receipt(exchange.receipt or "", exchange.handle)))
     except Refused as error:
         return {"refused": _failed(error.failure)}
     except Throttled as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from contract.replay import (
     BASE,
@@ -36,7 +37,7 @@ from videogate.task.errors import (
 from videogate.task.model import Artifact, Observation, Receipt, Sight
 from videogate.vendorkit.client import Prepared
 from videogate.vendorkit.contract import Vendor
-from videogate.vendorkit.facts import Choices, FrameTable, PictureFrames, Span
+from videogate.vendorkit.facts import Choices, FrameTable, PictureFrames, Span, TierLengths
 
 NEEDED = {
     "submit_accepted",
@@ -377,9 +378,8 @@ def test_a_picture_too_many_is_refused_before_any_call(kind: type[Vendor]) -> No
     """No model gets more pictures than it takes, and the refusal names the field."""
     vendor, wire = open_vendor(kind)
     for name, model in vendor.models.items():
-        pictures = [
-            {"role": "reference", "url": f"https://example.com/{n}.png"} for n in range(model.pictures.most + 1)
-        ]
+        most = max(way.pictures.most for way in model.ways)
+        pictures = [{"role": "reference", "url": f"https://example.com/{n}.png"} for n in range(most + 1)]
         needed = dict.fromkeys(model.required_options, "https://example.com/x")
 
         with pytest.raises(InvalidRequest) as caught:
@@ -487,7 +487,7 @@ def test_the_facts_of_every_model_are_whole(kind: type[Vendor]) -> None:
     """Names agree, something can be made, what is required is known, and the page is named."""
     vendor, _ = open_vendor(kind)
     assert vendor.models
-    for name, model in vendor.models.items():
+    for name, model in ((name, way) for name, offered in vendor.models.items() for way in offered.ways):
         assert model.name == name
         assert model.required_options <= model.options, name
         assert not model.options & kind.picture_options.keys(), name
@@ -505,6 +505,11 @@ def test_the_facts_of_every_model_are_whole(kind: type[Vendor]) -> None:
                 assert min(allowed) > 0, name
             case Span(least, most):
                 assert 0 < least <= most, name
+            case TierLengths(by_tier):
+                assert isinstance(model.frames, FrameTable | PictureFrames), name
+                assert by_tier.keys() == set(model.frames.tiers), name
+    for offered in vendor.models.values():
+        assert len({way.way for way in offered.ways}) == len(offered.ways), offered.name
 
 
 @every_vendor
@@ -513,7 +518,8 @@ def test_the_settings_need_a_credential_and_a_sane_host(kind: type[Vendor]) -> N
     fields = kind.Config.model_fields
 
     assert secrets(kind)
-    assert [name for name, info in fields.items() if info.is_required()]
+    with pytest.raises(ValidationError):
+        kind.Config.model_validate({})
     assert str(fields["base_url"].default).startswith("https://")
 
 

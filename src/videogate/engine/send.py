@@ -115,7 +115,8 @@ def _too_late(claim: Claim) -> Failure:
 
 async def _order(shop: Shop, vendor: Vendor, claim: Claim) -> Order:
     spec, fitted = await shop.tasks.request(claim.task.id)
-    model = vendor.models.get(claim.task.vendor_model)
+    offered = vendor.models.get(claim.task.vendor_model)
+    model = next((way for way in offered.ways if way.way == fitted.way), None) if offered else None
     if model is None:
         raise InvalidRequest(f"The model {claim.task.vendor_model} is no longer offered here.", param="model")
     pictures = [

@@ -36,7 +36,12 @@ class Submissions:
         Raises InvalidRequest, naming the parameter, before anything is stored or spent.
         """
         vendor, model = self._find(spec.model)
-        prepared, fitted = check(spec, vendor, model)
+        lifted = await self._take_in(lift(spec, vendor))
+        try:
+            prepared, fitted = check(lifted, vendor, model)
+        except InvalidRequest:
+            await self._shop.inputs.drop(lifted.pictures)
+            raise
         now = self._shop.clock()
         new = NewTask(
             id=self._shop.new_id("video_"),
@@ -80,6 +85,13 @@ class Submissions:
         log.info("task_deleted", task=task.id, owner=owner, state_from=task.state.value)
         return task
 
+    async def _take_in(self, spec: TaskSpec) -> TaskSpec:
+        """Bring pictures that came among the options to their stored form, as those of the fields already are."""
+        taken = [
+            picture if picture.key else await self._shop.inputs.take(picture, "metadata") for picture in spec.pictures
+        ]
+        return replace(spec, pictures=tuple(taken))
+
     def _find(self, name: str) -> tuple[Vendor, Model]:
         wanted = self._aliases.get(name, name)
         for vendor in self._shop.vendors.values():
@@ -95,16 +107,26 @@ class Submissions:
         )
 
 
-def check(spec: TaskSpec, vendor: Vendor, model: Model) -> tuple[TaskSpec, Fitted]:
+def lift(spec: TaskSpec, vendor: Vendor) -> TaskSpec:
+    """Give everything among the options that is a size, a length or a picture its place in the request.
+
+    Raises InvalidRequest.
+    """
+    flat = inputs.lift_words(inputs.lift_options(spec, vendor.option_groups), vendor.resolution_words)
+    return inputs.lift_pictures(flat, vendor.picture_options)
+
+
+def check(lifted: TaskSpec, vendor: Vendor, offered: Model) -> tuple[TaskSpec, Fitted]:
     """Hold a request against what the model can do: the request as it will be sent, and how it was fitted.
 
     Raises InvalidRequest.
     """
-    lifted = inputs.lift_pictures(inputs.lift_options(spec, vendor.option_groups), vendor.picture_options)
+    model = inputs.choose_way(lifted, offered)
     if model.prompt_needed and not lifted.prompt.strip():
         raise InvalidRequest("prompt must say what the video shows.", param="prompt", code="missing_required_parameter")
     pictures = inputs.arrange(lifted, model, vendor.models.values())
-    options, unused = inputs.unused_options(lifted.options, model)
+    given = {key: value for key, value in lifted.options.items() if key != "action" or not offered.others}
+    options, unused = inputs.unused_options(given, model)
     for name in sorted(model.required_options - options.keys()):
         raise InvalidRequest(
             f"{model.name} needs metadata.{name}.", param=f"metadata.{name}", code="missing_required_parameter"

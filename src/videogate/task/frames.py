@@ -27,6 +27,11 @@ class Frame:
         return self.width * self.height
 
     @property
+    def stretch(self) -> float:
+        """The longer side by the shorter."""
+        return max(self.width, self.height) / min(self.width, self.height)
+
+    @property
     def ratio(self) -> str:
         """The aspect ratio in lowest terms, as in `16:9`."""
         common = gcd(self.width, self.height)

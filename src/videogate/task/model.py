@@ -83,6 +83,7 @@ class Fitted:
     frame: Frame | None = None
     tier: int | None = None
     ratio: str | None = None
+    way: str = ""  # which of the model's ways was chosen
     adjustments: tuple[Adjustment, ...] = ()
 
 

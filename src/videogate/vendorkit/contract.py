@@ -8,15 +8,25 @@ A vendor module has exactly one subclass of `Vendor`, whose `name` is the module
 """
 
 from abc import ABC, abstractmethod
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from time import time
+from typing import Any, ClassVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from videogate.task.errors import Failure, NotUnderstood, OutcomeUnknown, Refused, Throttled, Unavailable
+from videogate.task.errors import (
+    Failure,
+    InvalidRequest,
+    NotUnderstood,
+    OutcomeUnknown,
+    Refused,
+    Throttled,
+    Unavailable,
+)
 from videogate.task.model import Artifact, Fitted, Observation, Receipt, Role
 from videogate.vendorkit import outcome
 from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
@@ -26,8 +36,8 @@ from videogate.vendorkit.facts import Limits, Model
 class VendorConfig(BaseModel):
     """A vendor's settings, read from `VIDEOGATE_<NAME>_<FIELD>`.
 
-    The vendor is on when every field without a default is set. Fields are declared by the vendor; these two are
-    everybody's.
+    The vendor is on when one of its credentials, the fields of type SecretStr, is set; it must then be complete, or a
+    validator of the vendor's says what is missing. Fields are declared by the vendor; these two are everybody's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,11 +45,20 @@ class VendorConfig(BaseModel):
     base_url: str
     poll_interval: float = 2.0  # seconds; the schedule's floor
 
+    @classmethod
+    def credentials(cls) -> frozenset[str]:
+        """The fields that hold a secret."""
+        return frozenset(name for name, info in cls.model_fields.items() if _holds_secret(info.annotation))
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret value of this vendor, for redaction."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or SecretStr in get_args(annotation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +73,24 @@ class OrderPicture:
     mime: str | None = None
     read: Callable[[], bytes] | None = None
 
+    def base64(self) -> str:
+        """The file as base64. Raises InvalidRequest if there is only a link."""
+        if self.read is None:
+            raise InvalidRequest("A picture must be a file here.", param="input_reference")
+        return b64encode(self.read()).decode()
+
+    def link(self) -> str:
+        """The link, or the file as a data URL."""
+        return self.url or f"data:{self.mime};base64,{self.base64()}"
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """One submit, fitted and checked against the model's facts.
 
     `client_ref` is our id of this very attempt, for vendors that keep one. `options` are the caller's metadata, with
-    picture links, sizes and lengths already taken out of it and every key known to the model. `asked_size` and
+    picture links, sizes and lengths already taken out of it and every key known to the model. `model` is the way that
+    was chosen among those of its name. `asked_size` and
     `asked_seconds` are the caller's own texts, for upstreams that decide themselves.
     """
 
@@ -96,6 +126,7 @@ class Vendor(ABC):
         limits: the documented rates.
         picture_options: metadata keys whose value is a picture's link, with the role it plays. The engine takes them
             out of `options` and checks them like any other picture.
+        resolution_words: metadata keys that say a resolution in the vendor's own words, with what each word means.
         option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
     """
 
@@ -104,14 +135,16 @@ class Vendor(ABC):
     models: Mapping[str, Model]
     limits: ClassVar[Limits] = Limits()
     picture_options: ClassVar[Mapping[str, Role]] = {}
+    resolution_words: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     option_groups: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, config: Any, client: VendorClient) -> None:
+    def __init__(self, config: Any, client: VendorClient, clock: Callable[[], float] = time) -> None:
         self.config = config
         self.client = client
+        self.clock = clock
         self.models = self.offered()
 
-    # What a vendor says. Pure: no I/O, no clock, no state.
+    # What a vendor says. Pure: no I/O, no clock, no state; a signature alone may read `self.clock`.
 
     @abstractmethod
     def offered(self) -> Mapping[str, Model]:

@@ -13,9 +13,10 @@ from videogate.task.model import Role
 
 @dataclass(frozen=True, slots=True)
 class FrameTable:
-    """Exact sizes, by tier (lines) and aspect ratio."""
+    """Exact sizes, by tier (lines) and aspect ratio. `shaped`: the picture chooses the ratio nearest to its own."""
 
     tiers: Mapping[int, Mapping[str, Frame]]
+    shaped: bool = False
 
     def all(self) -> list[Frame]:
         return [frame for shapes in self.tiers.values() for frame in shapes.values()]
@@ -57,7 +58,14 @@ class OpenLength:
     """The upstream, or an audio or video input, decides the length."""
 
 
-LengthRule = Choices | Span | OpenLength
+@dataclass(frozen=True, slots=True)
+class TierLengths:
+    """Each tier has lengths of its own: some are made only small."""
+
+    tiers: Mapping[int, "Choices | Span"]
+
+
+LengthRule = Choices | Span | OpenLength | TierLengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,7 @@ class PictureRule:
     mimes: frozenset[str] = frozenset({"image/jpeg", "image/png", "image/webp"})
     most_bytes: int = 10 * 1024 * 1024
     side: tuple[int, int] = (1, 16_384)  # pixels, each side
+    stretch: float = 100.0  # the longer side by the shorter, at most
 
     @property
     def needed(self) -> int:
@@ -85,8 +94,10 @@ class PictureRule:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of one vendor.
+    """One model of one vendor, used in one way.
 
+    A name that can be used with other inputs too, at another of the vendor's endpoints, has `others`; `way` tells them
+    apart. The engine picks the first of `ways` that takes the request's pictures.
     `usual_seconds` is how long the vendor usually takes to make a video with it: the poller looks first about then.
     `prompt_needed` says whether the model makes nothing without a text. `options` are the caller's metadata keys that
     mean something to it, `required_options` those without which the vendor refuses.
@@ -102,6 +113,13 @@ class Model:
     options: frozenset[str] = frozenset()
     required_options: frozenset[str] = frozenset()
     source: str = ""
+    way: str = ""
+    others: tuple["Model", ...] = ()
+
+    @property
+    def ways(self) -> tuple["Model", ...]:
+        """Every way to use this name, the usual one first."""
+        return (self, *self.others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,23 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, floor, isclose, log, sqrt
 
 from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame, Tier, parse_ratio, parse_size
 from videogate.task.model import Adjustment, Fit, Fitted, TaskSpec
-from videogate.vendorkit.facts import Choices, FrameTable, LengthRule, Model, OpenFrames, OpenLength, PictureFrames
+from videogate.vendorkit.facts import (
+    Choices,
+    FrameTable,
+    LengthRule,
+    Model,
+    OpenFrames,
+    OpenLength,
+    PictureFrames,
+    Span,
+    TierLengths,
+)
 
 DEFAULT_FRAME = Frame(720, 1280)  # the interface's own defaults
 DEFAULT_SECONDS = 4
@@ -24,12 +34,12 @@ def fit(spec: TaskSpec, model: Model, picture: Frame | None = None) -> Fitted:
     cannot make exactly.
     """
     fitted = _fit_frame(spec, model, picture)
-    seconds, adjusted = _fit_seconds(spec, model)
+    seconds, adjusted = _fit_seconds(spec, model, fitted.tier)
     every = (*fitted.adjustments, *adjusted)
     if every and spec.fit is Fit.STRICT:
         first = every[0]
         raise InvalidRequest(f"{first.field}={first.requested} cannot be made: {first.reason}.", param=first.field)
-    return Fitted(fitted.size, seconds, fitted.frame, fitted.tier, fitted.ratio, every)
+    return replace(fitted, seconds=seconds, way=model.way, adjustments=every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ def _fit_frame(spec: TaskSpec, model: Model, picture: Frame | None) -> Fitted:
     asked = _Asked.of(spec)
     match model.frames:
         case FrameTable() as table:
-            return _from_table(spec, model, table, asked)
+            return _from_table(spec, model, table, asked, picture if table.shaped else None)
         case PictureFrames() as rule:
             return _from_picture(spec, model, rule, asked, picture)
         case OpenFrames():
@@ -68,9 +78,11 @@ def _fit_frame(spec: TaskSpec, model: Model, picture: Frame | None) -> Fitted:
             return Fitted(size=spec.size or str(DEFAULT_FRAME), seconds="", adjustments=dropped)
 
 
-def _from_table(spec: TaskSpec, model: Model, table: FrameTable, asked: _Asked) -> Fitted:
+def _from_table(spec: TaskSpec, model: Model, table: FrameTable, asked: _Asked, picture: Frame | None) -> Fitted:
     tiers = [nearest_tier(asked.tier, table.tiers)] if asked.tier else list(table.tiers)
     target = asked.size if isinstance(asked.size, Frame) else _meant(asked, tiers)
+    if picture:
+        target = _of_shape(picture, _lines_of(target))
     frames = ((lines, ratio, frame) for lines in tiers for ratio, frame in table.tiers[lines].items())
     lines, ratio, frame = min(frames, key=lambda entry: target.distance(entry[2]))
     reason = f"{model.name} makes {', '.join(str(each) for each in table.all())}"
@@ -80,7 +92,8 @@ def _from_table(spec: TaskSpec, model: Model, table: FrameTable, asked: _Asked) 
     else:
         off_shape = asked.shape is not None and asked.shape.ratio != parse_ratio(ratio).ratio
         changes.append(("aspect_ratio", spec.aspect_ratio, ratio, off_shape))
-    return Fitted(str(frame), "", frame, lines, ratio, _changed([*changes, *_tier_changes(spec, asked, lines)], reason))
+    every = _changed([*changes, *_tier_changes(spec, asked, lines)], reason)
+    return Fitted(str(frame), "", frame, lines, ratio, adjustments=every)
 
 
 def _meant(asked: _Asked, tiers: list[int]) -> Frame:
@@ -88,7 +101,11 @@ def _meant(asked: _Asked, tiers: list[int]) -> Frame:
     if asked.tier is None and asked.shape is None:
         return DEFAULT_FRAME
     lines = tiers[0] if asked.tier else DEFAULT_FRAME.width
-    shape = asked.shape or Frame(16, 9)
+    return _of_shape(asked.shape or Frame(16, 9), lines)
+
+
+def _of_shape(shape: Frame, lines: int) -> Frame:
+    """A frame of a tier's pixels in a shape."""
     area, ratio = lines * lines * 16 / 9, shape.width / shape.height
     return Frame(max(1, round(sqrt(area * ratio))), max(1, round(sqrt(area / ratio))))
 
@@ -105,7 +122,7 @@ def _from_picture(spec: TaskSpec, model: Model, rule: PictureFrames, asked: _Ask
     if asked.shape and picture:
         shapes = (log(each.width / each.height) for each in (asked.shape, picture))
         changes.append(("aspect_ratio", spec.aspect_ratio, picture.ratio, not isclose(*shapes, abs_tol=_SAME_SHAPE)))
-    return Fitted(str(frame or wide), "", frame, lines, None, _changed(changes, reason))
+    return Fitted(str(frame or wide), "", frame, lines, adjustments=_changed(changes, reason))
 
 
 _Change = tuple[str, str | None, str | None, bool]  # field, what was asked, what is used, whether they differ
@@ -146,14 +163,19 @@ def _lines_of(wanted: Tier | Frame) -> int:
     return round(sqrt(wanted.area * 9 / 16))
 
 
-def _fit_seconds(spec: TaskSpec, model: Model) -> tuple[str, tuple[Adjustment, ...]]:
+def _fit_seconds(spec: TaskSpec, model: Model, tier: int | None) -> tuple[str, tuple[Adjustment, ...]]:
     asked = _seconds(spec.seconds) if spec.seconds else None
-    if isinstance(model.lengths, OpenLength):
+    rule = model.lengths
+    if isinstance(rule, TierLengths):
+        rule = rule.tiers[tier or min(rule.tiers)]
+    if isinstance(rule, OpenLength):
         return spec.seconds or str(DEFAULT_SECONDS), ()
-    used = _nearest_length(asked if asked is not None else DEFAULT_SECONDS, model.lengths)
+    used = _nearest_length(asked if asked is not None else DEFAULT_SECONDS, rule)
     if asked is None or asked == used:
         return str(used), ()
-    reason = f"{model.name} makes {lengths_in_words(model.lengths)}"
+    reason = f"{model.name} makes {lengths_in_words(rule)}"
+    if isinstance(model.lengths, TierLengths):
+        reason += f" at {tier}P"
     return str(used), (Adjustment("seconds", spec.seconds or "", str(used), reason),)
 
 
@@ -167,14 +189,11 @@ def _seconds(text: str) -> float:
     raise InvalidRequest(f"seconds must be a positive number such as 5; got {text[:40]!r}.", param="seconds")
 
 
-def _nearest_length(asked: float, rule: LengthRule) -> int:
+def _nearest_length(asked: float, rule: Choices | Span) -> int:
     """The closest length; of two equally close the shorter, which costs less."""
-    match rule:
-        case Choices(allowed):
-            return min(sorted(allowed), key=lambda each: abs(each - asked))
-        case _:
-            least, most = (rule.least, rule.most) if not isinstance(rule, OpenLength) else (1, 3600)
-            return min(max(ceil(asked - 0.5), least), most)
+    if isinstance(rule, Choices):
+        return min(sorted(rule.allowed), key=lambda each: abs(each - asked))
+    return min(max(ceil(asked - 0.5), rule.least), rule.most)
 
 
 def lengths_in_words(rule: LengthRule) -> str:
@@ -184,5 +203,7 @@ def lengths_in_words(rule: LengthRule) -> str:
             return " or ".join(str(each) for each in allowed) + " seconds"
         case OpenLength():
             return "any length that the upstream takes"
-        case _:
-            return f"{rule.least} to {rule.most} seconds"
+        case Span(least, most):
+            return f"{least} to {most} seconds"
+        case TierLengths(tiers):
+            return ", ".join(f"{lengths_in_words(each)} at {lines}P" for lines, each in tiers.items())

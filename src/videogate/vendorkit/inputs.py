@@ -1,6 +1,7 @@
 """Which pictures and options of a request mean what to a model: pure functions of the request and the facts."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,12 +46,28 @@ def lift_options(spec: TaskSpec, groups: Collection[str]) -> TaskSpec:
     )
 
 
+def lift_words(spec: TaskSpec, words: Mapping[str, Mapping[str, str]]) -> TaskSpec:
+    """Read the vendor's own words for a resolution among the options (`mode=pro`) as the request's resolution.
+
+    Raises InvalidRequest for a word that the vendor does not have.
+    """
+    options, resolution = dict(spec.options), spec.resolution
+    for key, meanings in words.items():
+        if (value := options.pop(key, None)) in (None, ""):
+            continue
+        if str(value).lower() not in meanings:
+            raise InvalidRequest(f"metadata.{key} must be one of {', '.join(meanings)}.", param=f"metadata.{key}")
+        resolution = resolution or meanings[str(value).lower()]
+    return replace(spec, options=options, resolution=resolution)
+
+
 def lift_pictures(spec: TaskSpec, keys: Mapping[str, Role]) -> TaskSpec:
-    """Turn picture links among the options (`img_url` and the like) into pictures of the request."""
+    """Turn picture links among the options (`img_url` and the like, one or a list) into pictures of the request."""
     found = [
-        Picture(keys[key], url=_link(key, value))
+        Picture(keys[key], url=_link(key, each))
         for key, value in spec.options.items()
         if key in keys and value not in (None, "", [])
+        for each in (value if isinstance(value, list) else [value])
     ]
     rest = {key: value for key, value in spec.options.items() if key not in keys}
     return replace(spec, pictures=(*spec.pictures, *found), options=rest)
@@ -78,27 +95,59 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 (a line's worth)
 
 
+def choose_way(spec: TaskSpec, model: Model) -> Model:
+    """The first of a model's ways that takes the request's pictures; `metadata.action` may name one.
+
+    Where none does, the one that comes closest, for its reasons to be told. Raises InvalidRequest for an unknown
+    action.
+    """
+    ways = model.ways
+    action = spec.options.get("action") if model.others else None
+    if action:
+        ways = tuple(way for way in ways if way.way == action)
+        if not ways:
+            names = ", ".join(way.way for way in model.ways)
+            raise InvalidRequest(f"metadata.action must be one of {names}.", param="metadata.action")
+    for way in ways:
+        if (placed := _place(spec.pictures, way.pictures)) is not None and _lacks(placed, way.pictures) is None:
+            return way
+    wanted = len(spec.pictures)
+    return min(ways, key=lambda way: max(way.pictures.needed - wanted, wanted - way.pictures.most))
+
+
 def arrange(spec: TaskSpec, model: Model, siblings: Iterable[Model]) -> tuple[Picture, ...]:
     """Give every picture a role that the model has.
 
     Raises InvalidRequest, naming the field and a sibling model that can, for too many, too few or unsuitable pictures.
     """
-    rule = model.pictures
-    room = {role: most for role, (_, most) in rule.counts.items()}
-    placed = []
-    for picture in sorted(spec.pictures, key=lambda each: each.role is Role.REFERENCE):
-        role = _role_for(picture, room)
-        if role is None:
-            raise _too_many(spec, model, siblings)
-        room[role] -= 1
-        placed.append(replace(picture, role=role))
-    for role, (least, most) in rule.counts.items():
-        if most - room[role] < least:
-            raise _too_few(role, model, siblings)
+    placed = _place(spec.pictures, model.pictures)
+    if placed is None:
+        raise _too_many(spec, model, siblings)
+    if (missing := _lacks(placed, model.pictures)) is not None:
+        raise _too_few(missing, model, siblings)
     for picture in placed:
         _check_form(picture, model)
-    order = list(rule.counts)
+    order = list(model.pictures.counts)
     return tuple(sorted(placed, key=lambda each: order.index(each.role)))
+
+
+def _place(pictures: Iterable[Picture], rule: PictureRule) -> list[Picture] | None:
+    """Every picture in a role of the rule, or None if one finds no room."""
+    room = {role: most for role, (_, most) in rule.counts.items()}
+    placed = []
+    for picture in sorted(pictures, key=lambda each: each.role is Role.REFERENCE):
+        role = _role_for(picture, room)
+        if role is None:
+            return None
+        room[role] -= 1
+        placed.append(replace(picture, role=role))
+    return placed
+
+
+def _lacks(placed: Iterable[Picture], rule: PictureRule) -> Role | None:
+    """The first role that has fewer pictures than the rule asks for."""
+    have = Counter(picture.role for picture in placed)
+    return next((role for role, (least, _) in rule.counts.items() if have[role] < least), None)
 
 
 def _role_for(picture: Picture, room: Mapping[Role, int]) -> Role | None:
@@ -112,14 +161,14 @@ def _role_for(picture: Picture, room: Mapping[Role, int]) -> Role | None:
 
 def _too_many(spec: TaskSpec, model: Model, siblings: Iterable[Model]) -> InvalidRequest:
     wanted = len(spec.pictures)
-    able = [each.name for each in siblings if each.pictures.needed <= wanted <= each.pictures.most]
+    able = _able(siblings, lambda rule: rule.needed <= wanted <= rule.most)
     takes = "no picture" if not model.pictures.most else f"{_count(model.pictures)} as {_roles(model.pictures)}"
     hint = f" Models that take {wanted}: {', '.join(able[:6])}." if able else ""
     return InvalidRequest(f"{model.name} takes {takes}.{hint}", param="input_reference", code="unsupported_input")
 
 
 def _too_few(role: Role, model: Model, siblings: Iterable[Model]) -> InvalidRequest:
-    able = [each.name for each in siblings if each.pictures.needed == 0 and each.prompt_needed]
+    able = _able(siblings, lambda rule: rule.needed == 0)
     hint = f" Models that need none: {', '.join(able[:6])}." if able else ""
     field = "input_reference" if role is Role.FIRST_FRAME else role.value
     return InvalidRequest(
@@ -127,6 +176,10 @@ def _too_few(role: Role, model: Model, siblings: Iterable[Model]) -> InvalidRequ
         param=field,
         code="missing_input",
     )
+
+
+def _able(siblings: Iterable[Model], suits: Callable[[PictureRule], bool]) -> list[str]:
+    return [each.name for each in siblings if any(suits(way.pictures) for way in each.ways)]
 
 
 def _count(rule: PictureRule) -> str:
@@ -153,5 +206,7 @@ def _check_form(picture: Picture, model: Model) -> None:
         rule.side[0] <= side <= rule.side[1] for side in (picture.frame.width, picture.frame.height)
     ):
         problem = f"takes pictures with sides of {rule.side[0]} to {rule.side[1]} pixels; this one is {picture.frame}"
+    elif picture.frame and picture.frame.stretch > rule.stretch:
+        problem = f"takes pictures at most {rule.stretch:g} times as long as wide; this one is {picture.frame}"
     if problem:
         raise InvalidRequest(f"{model.name} {problem}.", param="input_reference", code="unsupported_input")

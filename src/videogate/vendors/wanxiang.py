@@ -5,7 +5,6 @@ first-and-last-frame, digital human and reference-to-video; errors: https://help
 Read 2026-11-23.
 """
 
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -16,7 +15,7 @@ from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnder
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
-from videogate.vendorkit.contract import Order, OrderPicture, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
 from videogate.vendorkit.facts import (
     Choices,
     FrameRule,
@@ -354,7 +353,7 @@ def _input(order: Order, family: Family) -> dict[str, Any]:
     if family.media is not None:
         return _with_media(order, given, family.media)
     for role, key in family.keys.items():
-        links = [_link(picture) for picture in order.pictures if picture.role is role]
+        links = [picture.link() for picture in order.pictures if picture.role is role]
         if role is Role.REFERENCE:
             given[key] = _some([*links, *given.get(key, [])], order)
         elif links:
@@ -371,7 +370,7 @@ _MEDIA = {
 
 
 def _with_media(order: Order, given: dict[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
-    media = [{"type": _MEDIA[picture.role], "url": _link(picture)} for picture in order.pictures]
+    media = [{"type": _MEDIA[picture.role], "url": picture.link()} for picture in order.pictures]
     media += [{"type": kind, "url": given.pop(key)} for key, kind in kinds.items() if key in given]
     media += given.pop("media", [])
     return {**given, "media": _some(media, order)}
@@ -407,14 +406,6 @@ def _parameters(order: Order, family: Family) -> dict[str, Any]:
     elif family.cuts and order.asked_seconds:
         given["duration"] = round(float(order.asked_seconds))
     return given
-
-
-def _link(picture: OrderPicture) -> str:
-    if picture.url is not None:
-        return picture.url
-    if picture.read is None:
-        raise InvalidRequest("A picture is neither a link nor a file.", param="input_reference")
-    return f"data:{picture.mime};base64,{b64encode(picture.read()).decode()}"
 
 
 def _artifact(output: Any) -> Artifact:

@@ -12,6 +12,7 @@ from videogate.vendorkit.facts import (
     OpenLength,
     PictureFrames,
     Span,
+    TierLengths,
 )
 
 
@@ -24,15 +25,20 @@ def model(name: str, vendor: str, facts: Model, created: int) -> dict[str, Any]:
         "owned_by": vendor,
         "video": {
             "model": facts.name,
-            "sizes": _sizes(facts.frames),
-            "seconds": _seconds(facts.lengths),
-            "inputs": {
-                role.value: {"min": least, "max": most} for role, (least, most) in facts.pictures.counts.items()
-            },
-            "prompt_required": facts.prompt_needed,
+            **_way(facts),
             "abilities": sorted(facts.abilities),
-            "metadata": sorted(facts.options),
+            **({"ways": [{"way": way.way, **_way(way)} for way in facts.ways]} if facts.others else {}),
         },
+    }
+
+
+def _way(facts: Model) -> dict[str, Any]:
+    return {
+        "sizes": _sizes(facts.frames),
+        "seconds": _seconds(facts.lengths),
+        "inputs": {role.value: {"min": least, "max": most} for role, (least, most) in facts.pictures.counts.items()},
+        "prompt_required": facts.prompt_needed,
+        "metadata": sorted(facts.options),
     }
 
 
@@ -57,5 +63,7 @@ def _seconds(rule: LengthRule) -> dict[str, Any]:
             return {"kind": "list", "values": list(allowed)}
         case Span(least, most):
             return {"kind": "range", "min": least, "max": most}
+        case TierLengths(tiers):
+            return {"kind": "tiers", "values": {f"{lines}P": _seconds(each) for lines, each in tiers.items()}}
         case OpenLength():
             return {"kind": "open", "values": []}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from unit.engine.support import MODELS, Maker, MakerConfig, Scene
-from videogate.engine.submit import check
+from videogate.engine.submit import check, lift
 from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame
 from videogate.task.model import Fit, Fitted, Picture, Role, TaskSpec
@@ -22,7 +22,7 @@ def vendor() -> Vendor:
 
 def checked(vendor: Vendor, **fields: Any) -> tuple[TaskSpec, Fitted]:
     spec = TaskSpec(**{"model": "text-1", "prompt": "a lighthouse", **fields})
-    return check(spec, vendor, MODELS[spec.model])
+    return check(lift(spec, vendor), vendor, MODELS[spec.model])
 
 
 def test_what_fits_is_not_adjusted(vendor: Vendor) -> None:

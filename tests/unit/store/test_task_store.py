@@ -30,7 +30,7 @@ async def test_add_stores_task_request_and_attempt(desk: Desk) -> None:
         pictures=(PICTURE, Picture(Role.REFERENCE, url="https://a.test/x.png")),
         options={"seed": 7, "deep": {"list": [1, None, True, 1.5]}},
     )
-    fitted = Fitted("1280x720", "4", Frame(1280, 720), 720, "16:9", (Adjustment("seconds", "3", "4", "why"),))
+    fitted = Fitted("1280x720", "4", Frame(1280, 720), 720, "16:9", "way", (Adjustment("seconds", "3", "4", "why"),))
 
     added = await desk.tasks.add(new_task("video_1", spec=spec, fitted=fitted))
 

@@ -21,6 +21,7 @@ from videogate.vendorkit.facts import (
     OpenLength,
     PictureFrames,
     Span,
+    TierLengths,
 )
 from videogate.vendorkit.fit import fit, lengths_in_words
 
@@ -56,6 +57,29 @@ def made_by(rule: LengthRule) -> list[int]:
             return list(range(least, most + 1))
         case OpenLength():
             return []
+        case TierLengths(tiers):
+            return sorted({length for each in tiers.values() for length in made_by(each)})
+
+
+def test_each_tier_has_lengths_of_its_own() -> None:
+    """What is made only small is not promised large, and the report says so."""
+    able = model(lengths=TierLengths({lines: Choices((4, 8) if lines == 720 else (4,)) for lines in TABLE.tiers}))
+
+    small = fit(replace(LOOSE, size="1280x720", seconds="8"), able)
+    large = fit(replace(LOOSE, size="1920x1080", seconds="8"), able)
+
+    assert (small.seconds, large.seconds) == ("8", "4")
+    assert "at 1080P" in large.adjustments[0].reason
+
+
+def test_a_picture_may_choose_among_the_shapes_of_a_table() -> None:
+    """A vendor that crops a picture to the nearest of its ratios makes that one, whatever size was asked for."""
+    able = model(frames=replace(TABLE, shaped=True))
+
+    tall = fit(replace(LOOSE, size="1280x720"), able, Frame(936, 1664))
+
+    assert tall.ratio == "9:16"
+    assert tall.adjustments[0].field == "size"
 
 
 sides = st.integers(1, 8192)

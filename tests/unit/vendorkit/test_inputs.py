@@ -11,7 +11,7 @@ from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame
 from videogate.task.model import Picture, Role, TaskSpec
 from videogate.vendorkit.facts import Model, OpenFrames, OpenLength, PictureRule
-from videogate.vendorkit.inputs import arrange, lift_options, lift_pictures, unused_options
+from videogate.vendorkit.inputs import arrange, choose_way, lift_options, lift_pictures, lift_words, unused_options
 
 SPEC = TaskSpec("m", "x")
 GROUPS = frozenset({"input", "parameters"})
@@ -98,6 +98,57 @@ def test_links_among_the_options_become_pictures() -> None:
     assert lifted.options == {"a": 1}
 
 
+def test_a_list_of_links_is_as_many_pictures() -> None:
+    """A vendor that takes several pictures under one key is written so by its users."""
+    lifted = lift_pictures(with_options(img_url=["https://example.com/1.png", "https://example.com/2.png"]), KEYS)
+
+    assert [each.url for each in lifted.pictures] == ["https://example.com/1.png", "https://example.com/2.png"]
+
+
+WORDS = {"mode": {"std": "720P", "pro": "1080P"}}
+
+
+def test_a_vendors_word_for_a_resolution_is_one() -> None:
+    """It is fitted and reported like a resolution; the request's own field wins; a word that is none is named."""
+    assert lift_words(with_options(mode="PRO", a=1), WORDS) == replace(SPEC, options={"a": 1}, resolution="1080P")
+    assert lift_words(replace(with_options(mode="pro"), resolution="720P"), WORDS).resolution == "720P"
+    with pytest.raises(InvalidRequest, match="one of std, pro") as caught:
+        lift_words(with_options(mode="best"), WORDS)
+
+    assert caught.value.param == "metadata.mode"
+
+
+WAYS = replace(
+    TEXT, way="text", others=(replace(ONE, way="image"), replace(TWO, way="frames"), replace(ANY, way="refs"))
+)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "options", "way"),
+    [
+        ((), {}, "text"),
+        ((REFERENCE,), {}, "image"),
+        ((FIRST,), {}, "image"),
+        ((REFERENCE, REFERENCE), {}, "frames"),
+        ((FIRST, LAST), {}, "frames"),
+        ((REFERENCE,) * 3, {}, "refs"),
+        ((REFERENCE,) * 2, {"action": "refs"}, "refs"),
+        ((REFERENCE,) * 9, {}, "refs"),
+    ],
+)
+def test_the_way_follows_from_the_pictures(pictures: tuple[Picture, ...], options: dict[str, Any], way: str) -> None:
+    """The first way that takes them is chosen, unless the caller names one; where none does, the closest tells why."""
+    assert choose_way(replace(SPEC, pictures=pictures, options=options), WAYS).way == way
+
+
+def test_an_unknown_action_is_named() -> None:
+    """The refusal lists the ways."""
+    with pytest.raises(InvalidRequest, match="text, image, frames, refs") as caught:
+        choose_way(with_options(action="dance"), WAYS)
+
+    assert caught.value.param == "metadata.action"
+
+
 @pytest.mark.parametrize("empty", [None, "", []])
 def test_an_empty_link_is_no_picture(empty: Any) -> None:
     """It neither counts nor stays among the options."""
@@ -106,7 +157,7 @@ def test_an_empty_link_is_no_picture(empty: Any) -> None:
     assert (lifted.pictures, lifted.options) == ((), {})
 
 
-@pytest.mark.parametrize("value", [5, True, ["https://example.com/1.png"], {"url": "x"}])
+@pytest.mark.parametrize("value", [5, True, ["https://example.com/1.png", 5], {"url": "x"}])
 def test_a_link_that_is_none_is_named(value: Any) -> None:
     """The option's own name is in the error."""
     with pytest.raises(InvalidRequest) as caught:
@@ -198,6 +249,7 @@ def test_too_few_pictures(able: Model, pictures: tuple[Picture, ...], param: str
         ({}, replace(FILE, mime="image/gif"), "jpeg, png, webp; this one is image/gif"),
         ({"most_bytes": 999}, FILE, "at most 999 bytes; this one has 1000"),
         ({"side": (601, 8000)}, FILE, "601 to 8000 pixels; this one is 800x600"),
+        ({"stretch": 1.2}, FILE, "1.2 times as long as wide; this one is 800x600"),
         ({"side": (1, 799)}, FILE, "1 to 799 pixels; this one is 800x600"),
     ],
 )

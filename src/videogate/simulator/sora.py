@@ -69,7 +69,7 @@ def routes(world: World) -> list[BaseRoute]:
         route("/videos/{id}", "delete", api.delete, "DELETE"),
         route("/videos/{id}/remix", "submit", api.remix, "POST"),
         route("/videos/{id}/content", "result", api.content, "GET"),
-        Route("/{path:path}", api.lost),
+        Route("/{path:path}", api.lost, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
 

@@ -68,12 +68,13 @@ def routes(world: World) -> list[BaseRoute]:
         route("/services/aigc/{group}/video-synthesis", "submit", api.create, "POST"),
         route("/tasks/", "list", api.list, "GET"),
         route("/tasks", "list", api.list, "GET"),
-        route("/tasks/{id}", "poll", api.retrieve, "GET"),
-        route("/tasks/{id}/cancel", "cancel", api.cancel, "POST"),
+        # The SDK's AioVideoSynthesis ends these two paths with a slash.
+        *(route(f"/tasks/{{id}}{end}", "poll", api.retrieve, "GET") for end in ("", "/")),
+        *(route(f"/tasks/{{id}}/cancel{end}", "cancel", api.cancel, "POST") for end in ("", "/")),
         route("/results/{token}.mp4", "result", api.content, "GET"),
         route("/uploads", "policy", api.policy, "GET"),
         route("/oss", "upload", api.uploads.receive, "POST"),
-        Route("/{path:path}", api.lost),
+        Route("/{path:path}", api.lost, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
     ]
 
 

@@ -14,7 +14,7 @@ from videogate.simulator.faults import Fault
 from videogate.simulator.jimeng_models import AT_ONCE, BY_NAME, NO_ACCESS, SUCCESS, Invalid, Made, Model, answer, make
 from videogate.simulator.jimeng_models import tagged as read_tagged
 from videogate.simulator.jimeng_signature import denied, verify
-from videogate.simulator.vendor import Refused, Unreadable, film, guarded, here, witnessed
+from videogate.simulator.vendor import Errors, Refused, Unreadable, film, guarded, here, witnessed
 from videogate.simulator.world import Job, Stage, World
 
 NAME = "jimeng"
@@ -31,7 +31,7 @@ def environment(base_url: str, key: str) -> dict[str, str]:
     }
 
 
-ERRORS = {
+ERRORS: Errors = {
     "throttle": lambda: answer(50429),
     "refuse": lambda: denied({}, "SignatureDoesNotMatch"),
     "moderate_submit": lambda: answer(50412),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from videogate.engine import schedule
-from videogate.engine.shop import Shop, tell
+from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.media.intake import Received, receive
 from videogate.media.probe import Film, NotAFilm, probe
 from videogate.store.ledger import Claim
@@ -22,6 +22,7 @@ async def fetch(shop: Shop, claim: Claim) -> None:
     if claim.task.deleted:
         await shop.ledger.cancelled(claim, now=shop.clock())
         tell("fetch_unwanted", claim, TaskState.CANCELLED)
+        await drop_inputs(shop, claim)
         return
     try:
         async with _renewed(shop, claim):
@@ -36,6 +37,7 @@ async def fetch(shop: Shop, claim: Claim) -> None:
         )
         facts = {"bytes": content.length, "size": str(film.frame), "seconds": film.seconds_text}
         tell("completed" if done else "fetch_overtaken", claim, TaskState.SUCCEEDED, **facts)
+        await drop_inputs(shop, claim)
         if done and await shop.tasks.get(claim.task.owner, claim.task.id) is None:
             await shop.storage.delete(content.key)  # deleted by its owner while the download ran
 
@@ -65,6 +67,7 @@ async def _again(shop: Shop, claim: Claim, error: Exception, *, ask_vendor: bool
         )
         await shop.ledger.failed(claim, failure, now=now)
         tell("deadline", claim, TaskState.FAILED, last=str(error))
+        await drop_inputs(shop, claim)
         return
     wait = schedule.after_trouble(floor=shop.floor(claim.task), troubles=troubles, jitter=shop.jitter())
     if ask_vendor:

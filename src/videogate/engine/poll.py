@@ -1,7 +1,7 @@
 """Observe: one look at a vendor's job, and what follows from it."""
 
 from videogate.engine import schedule
-from videogate.engine.shop import Shop, tell
+from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.store.ledger import Claim
 from videogate.task.errors import Failure, FailureCode, Throttled, VendorError
 from videogate.task.model import Artifact, Observation, Sight
@@ -27,6 +27,7 @@ async def observe(shop: Shop, claim: Claim) -> None:
         case Sight.FAILED if seen.failure is not None:
             await shop.ledger.failed(claim, seen.failure, now=shop.clock())
             tell("vendor_failed", claim, TaskState.FAILED, code=seen.failure.code, vendor_code=seen.failure.vendor_code)
+            await drop_inputs(shop, claim)
         case Sight.MISSING:
             await _missing(shop, claim)
         case _:
@@ -38,6 +39,7 @@ async def _succeeded(shop: Shop, claim: Claim, artifact: Artifact) -> None:
     if claim.task.deleted:
         await shop.ledger.cancelled(claim, now=now)
         tell("finished_unwanted", claim, TaskState.CANCELLED)
+        await drop_inputs(shop, claim)
         return
     # A result whose link keeps dying is fetched at growing intervals.
     wait = _pause(shop, claim, claim.task.troubles) if claim.task.troubles else 0.0
@@ -70,6 +72,7 @@ async def _missing(shop: Shop, claim: Claim) -> None:
         )
         await shop.ledger.failed(claim, failure, now=shop.clock())
         tell("vendor_lost", claim, TaskState.FAILED)
+        await drop_inputs(shop, claim)
         return
     wait = _pause(shop, claim, misses)
     await shop.ledger.postponed(claim, due_at=shop.clock() + wait, troubles=claim.task.troubles, misses=misses)
@@ -95,6 +98,7 @@ async def _past_deadline(shop: Shop, claim: Claim, last_word: str) -> bool:
     )
     await shop.ledger.failed(claim, failure, now=now)
     tell("deadline", claim, TaskState.FAILED, last=last_word)
+    await drop_inputs(shop, claim)
     return True
 
 

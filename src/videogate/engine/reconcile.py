@@ -1,6 +1,6 @@
 """Settle: an attempt whose outcome nobody recorded, or that came back unknown. Nothing is ever sent here."""
 
-from videogate.engine.shop import Shop, tell
+from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.store.ledger import Claim
 from videogate.task.errors import Failure, FailureCode
 from videogate.task.state import AttemptState, TaskState
@@ -19,8 +19,7 @@ async def settle(shop: Shop, claim: Claim) -> None:
         return
     await shop.ledger.review(claim, _in_plain_words(claim), now=now)
     tell("needs_review", claim, TaskState.FAILED)
-    spec, _ = await shop.tasks.request(claim.task.id)
-    await shop.inputs.drop(spec.pictures)
+    await drop_inputs(shop, claim)
 
 
 def _in_plain_words(claim: Claim) -> Failure:

@@ -1,7 +1,7 @@
 """Send: one prepared attempt goes to its vendor, once."""
 
 from videogate.engine import schedule
-from videogate.engine.shop import NETWORK_PAUSE, Shop, tell
+from videogate.engine.shop import NETWORK_PAUSE, Shop, drop_inputs, tell
 from videogate.store.ledger import Claim
 from videogate.task.errors import (
     Failure,
@@ -49,7 +49,7 @@ async def _send_once(shop: Shop, claim: Claim, vendor: Vendor, prepared: Prepare
     except Refused as error:
         await shop.ledger.rejected(claim, error.failure, now=shop.clock())
         tell("rejected", claim, TaskState.FAILED, code=error.failure.code, vendor_code=error.vendor_code)
-        await _drop_inputs(shop, claim)
+        await drop_inputs(shop, claim)
     except (NotDelivered, Throttled) as error:
         await _send_later(shop, claim, error)
     except OutcomeUnknown as error:
@@ -67,7 +67,6 @@ async def _accepted(shop: Shop, claim: Claim, receipt: Receipt) -> None:
     wait = schedule.first_look(floor=shop.floor(claim.task), usual=shop.usual_seconds(claim.task), jitter=shop.jitter())
     await shop.ledger.accepted(claim.attempt.id, receipt, now=now, due_at=now + wait)
     tell("accepted", claim, TaskState.SUBMITTED, accepted_as=receipt.vendor_task_id, look_in=round(wait, 2))
-    await _drop_inputs(shop, claim)
 
 
 async def _send_later(shop: Shop, claim: Claim, error: VendorError) -> None:
@@ -103,7 +102,7 @@ async def _retry_inputs(shop: Shop, claim: Claim, error: Unavailable) -> None:
 async def _give_up(shop: Shop, claim: Claim, failure: Failure) -> None:
     await shop.ledger.given_up(claim, failure, now=shop.clock())
     tell("given_up", claim, TaskState.FAILED, code=failure.code)
-    await _drop_inputs(shop, claim)
+    await drop_inputs(shop, claim)
 
 
 def _too_late(claim: Claim) -> Failure:
@@ -130,11 +129,7 @@ async def _order(shop: Shop, vendor: Vendor, claim: Claim) -> Order:
         fitted=fitted,
         asked_size=spec.size,
         asked_seconds=spec.seconds,
+        callback_url=shop.callback_url(vendor, claim.attempt.client_ref),
         pictures=tuple(pictures),
         options=spec.options,
     )
-
-
-async def _drop_inputs(shop: Shop, claim: Claim) -> None:
-    spec, _ = await shop.tasks.request(claim.task.id)
-    await shop.inputs.drop(spec.pictures)

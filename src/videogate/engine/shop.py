@@ -39,6 +39,7 @@ class Shop:
     clock: Callable[[], float]
     jitter: Callable[[], float]
     new_id: Callable[[str], str]
+    callback_url: Callable[[Vendor, str], str | None] = lambda _vendor, _client_ref: None
 
     def usual_seconds(self, task: Task) -> float:
         """How long the task's model usually takes; a model that is no longer offered counts as a minute."""
@@ -49,6 +50,12 @@ class Shop:
         """The shortest interval between looks at this task's vendor."""
         interval: float = self.vendors[task.vendor].config.poll_interval
         return interval
+
+
+async def drop_inputs(shop: Shop, claim: Claim) -> None:
+    """Remove the input files of a task that has ended."""
+    spec, _ = await shop.tasks.request(claim.task.id)
+    await shop.inputs.drop(spec.pictures)
 
 
 def tell(event: str, claim: Claim, to: TaskState | None = None, **facts: object) -> None:

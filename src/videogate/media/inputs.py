@@ -1,21 +1,28 @@
 """The spool of input files: uploads wait here until the vendor has them."""
 
 import asyncio
+import os
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import sha256
+from io import BytesIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from videogate.media.fetch import SafeFetcher
 from videogate.media.pictures import identify
+from videogate.media.storage import sync
 from videogate.task.errors import InvalidRequest
+from videogate.task.frames import Frame
 from videogate.task.model import Picture, Role
 
+BLOCK = 256 * 1024
 PICTURE_BYTES = 20 * 1024 * 1024
 _DATA_URL = re.compile(r"data:(?P<mime>[\w.+/-]*)(?:;[\w=.-]+)*?(?P<base64>;base64)?,", re.ASCII)
 
@@ -28,14 +35,23 @@ class InputSpool:
         self._fetcher = fetcher
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def store(self, role: Role, content: bytes, param: str) -> Picture:
-        """Keep an uploaded picture. Raises InvalidRequest, naming `param`, if it is none."""
-        if len(content) > PICTURE_BYTES:
-            raise InvalidRequest(f"{param} is larger than {PICTURE_BYTES} bytes.", param=param)
-        mime, frame = identify(content, param)
-        key = token_hex(16)
-        await asyncio.to_thread((self._folder / key).write_bytes, content)
-        return Picture(role, key=key, mime=mime, frame=frame, length=len(content), sha256=sha256(content).hexdigest())
+    async def store(self, role: Role, content: bytes | BinaryIO, param: str) -> Picture:
+        """Keep an uploaded picture, in constant memory; durable on return.
+
+        Raises InvalidRequest, naming `param`, if it is none.
+        """
+        source = BytesIO(content) if isinstance(content, bytes) else content
+        return await asyncio.to_thread(self._store, role, source, param)
+
+    def _store(self, role: Role, source: BinaryIO, param: str) -> Picture:
+        path = self._folder / token_hex(16)
+        try:
+            length, digest = _copy(source, path, param)
+            mime, frame = _identify(path, param)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return Picture(role, key=path.name, mime=mime, frame=frame, length=length, sha256=digest)
 
     async def take(self, picture: Picture, param: str) -> Picture:
         """Bring a picture that came as text to its stored form: a data URL becomes a file, a link stays a link.
@@ -76,6 +92,30 @@ class InputSpool:
         for path in orphans:
             path.unlink(missing_ok=True)
         return len(orphans)
+
+
+def _copy(source: BinaryIO, path: Path, param: str) -> tuple[int, str]:
+    """Copy to a new file and sync it; its length and digest. Raises InvalidRequest if it is too large."""
+    length, digest = 0, sha256()
+    with path.open("xb") as file:
+        while block := source.read(BLOCK):
+            length += len(block)
+            if length > PICTURE_BYTES:
+                raise InvalidRequest(f"{param} is larger than {PICTURE_BYTES} bytes.", param=param)
+            digest.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    sync(path.parent)
+    return length, digest.hexdigest()
+
+
+def _identify(path: Path, param: str) -> tuple[str, Frame]:
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return identify(b"", param)
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            return identify(content, param)
 
 
 def decode_data_url(url: str, param: str) -> bytes:

@@ -2,15 +2,18 @@
 
 import struct
 from collections.abc import Callable
+from mmap import mmap
 
 from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame
 
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # start-of-frame markers
+Bytes = bytes | mmap
+
 _WEBP_HEAD = 30  # bytes that hold the size in each of WebP's three forms
 
 
-def identify(content: bytes, param: str = "input_reference") -> tuple[str, Frame]:
+def identify(content: Bytes, param: str = "input_reference") -> tuple[str, Frame]:
     """The media type and size of a JPEG, PNG, WebP or BMP file.
 
     Raises InvalidRequest, naming `param`, for anything else.
@@ -27,13 +30,13 @@ def identify(content: bytes, param: str = "input_reference") -> tuple[str, Frame
     )
 
 
-def _png(content: bytes) -> Frame | None:
+def _png(content: Bytes) -> Frame | None:
     if content[:8] != b"\x89PNG\r\n\x1a\n":
         return None
     return Frame(*struct.unpack(">II", content[16:24]))
 
 
-def _jpeg(content: bytes) -> Frame | None:
+def _jpeg(content: Bytes) -> Frame | None:
     if content[:3] != b"\xff\xd8\xff":
         return None
     at = 2
@@ -48,7 +51,7 @@ def _jpeg(content: bytes) -> Frame | None:
     return None
 
 
-def _webp(content: bytes) -> Frame | None:
+def _webp(content: Bytes) -> Frame | None:
     if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < _WEBP_HEAD:
         return None
     kind = content[12:16]
@@ -63,14 +66,14 @@ def _webp(content: bytes) -> Frame | None:
     return None
 
 
-def _bmp(content: bytes) -> Frame | None:
+def _bmp(content: Bytes) -> Frame | None:
     if content[:2] != b"BM":
         return None
     width, height = struct.unpack("<ii", content[18:26])
     return Frame(width, abs(height)) if width > 0 else None
 
 
-_READERS: tuple[tuple[str, Callable[[bytes], Frame | None]], ...] = (
+_READERS: tuple[tuple[str, Callable[[Bytes], Frame | None]], ...] = (
     ("image/png", _png),
     ("image/jpeg", _jpeg),
     ("image/webp", _webp),

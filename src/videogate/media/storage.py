@@ -59,8 +59,13 @@ class Storage:
     def _flush(path: Path) -> None:
         """Wait until the file and its place in the folder are on disk."""
         for each in (path, path.parent):
-            handle = os.open(each, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync(each)
+
+
+def sync(path: Path) -> None:
+    """Bring a file, or the entries of a folder, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -164,14 +164,26 @@ class Ledger:
         values = {"completed_at": micros(now), **_free(now)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.CANCELLED, values))
 
+    async def hasten(self, account: str, client_ref: str, *, now: float) -> bool:
+        """Make a job that waits for its next look due now. A look under way is left alone."""
+        owner = select(attempt.c.task_id).where(
+            attempt.c.account == account,
+            attempt.c.client_ref == client_ref,
+            attempt.c.state == AttemptState.ACCEPTED,
+        )
+        waits = task.c.state.in_([TaskState.SUBMITTED, TaskState.RUNNING])
+        free = and_(task.c.lease_until <= micros(now), task.c.due_at > micros(now))
+        hurry = update(task).where(task.c.id.in_(owner), waits, free).values(due_at=micros(now))
+        return await self._database.write(lambda connection: connection.execute(hurry).rowcount == 1)
+
     async def hand_back(self, now: float) -> int:
         """Void this worker's own leases, at the end of a drain. Returns how many there were."""
         return await self._database.write(lambda connection: _void(connection, task.c.lease_by == self._worker, now))
 
     async def pictures_in_use(self) -> set[str]:
-        """Keys of the input files that a task may still have to send."""
-        waiting = task.c.state.in_([TaskState.INTENT, TaskState.SUBMITTING])
-        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(waiting)
+        """Keys of the input files of tasks that have not ended."""
+        live = task.c.state.in_(sorted(LIVE))
+        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(live)
         specs = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return {picture["key"] for spec in specs for picture in spec["pictures"] if picture["key"]}
 

@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -32,18 +31,13 @@ async def _multipart(request: Request) -> list[Pair]:
     length = request.headers.get("content-length", "0")
     part = int(length) if length.isdigit() and int(length) else 32 * 1024 * 1024
     try:
-        async with request.form(max_files=MOST_FILES, max_fields=MOST_KEYS, max_part_size=part) as form:
-            return [(key, await _value(value)) for key, value in form.multi_items()]
+        # The files stay open, on disk where they are large, until the route closes the request.
+        form = await request.form(max_files=MOST_FILES, max_fields=MOST_KEYS, max_part_size=part)
+        return [(key, value if isinstance(value, str) else Upload(value.file)) for key, value in form.multi_items()]
     except HTTPException as error:
         raise InvalidRequest(f"The multipart body cannot be read: {error.detail}", code="invalid_multipart") from error
     except (UnicodeDecodeError, LookupError) as error:
         raise InvalidRequest("The multipart body is not UTF-8.", code="invalid_multipart") from error
-
-
-async def _value(value: UploadFile | str) -> str | Upload:
-    if isinstance(value, str):
-        return value
-    return Upload(await value.read())
 
 
 def _urlencoded(content: bytes) -> list[Pair]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, BinaryIO
 
 from videogate.task.errors import InvalidRequest
 
@@ -26,9 +26,9 @@ _PART = re.compile(r"\[([^\[\]]*)\]")
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file of a multipart body. The client's file name and type are not kept: the bytes tell."""
+    """A file of a multipart body, open. The client's file name and type are not kept: the bytes tell."""
 
-    content: bytes
+    file: BinaryIO
 
 
 Pair = tuple[str, str | Upload]

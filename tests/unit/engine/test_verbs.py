@@ -202,7 +202,7 @@ async def test_a_model_that_is_gone_fails_before_sending(scene: Scene) -> None:
 
 
 async def test_pictures_travel_and_their_files_go(scene: Scene, tmp_path: Path) -> None:
-    """An uploaded picture's bytes reach the vendor, and its file is removed once the vendor has them."""
+    """An uploaded picture's bytes reach the vendor, and its file stays until the task has ended."""
     content = png(64, 48)
     picture = await scene.shop.inputs.store(Role.FIRST_FRAME, content, "input_reference")
     await scene.create(model="picture-1", pictures=(picture,))
@@ -212,7 +212,12 @@ async def test_pictures_travel_and_their_files_go(scene: Scene, tmp_path: Path) 
     await send.send(scene.shop, await scene.claim())
 
     assert json.loads(scene.sent[0].content)["pictures"] == [len(content)]
-    assert list((tmp_path / "inputs").iterdir()) == []
+    assert len(list((tmp_path / "inputs").iterdir())) == 1
+    scene.now += 1000
+    scene.answer(200, {"state": "broken"})
+    await poll.observe(scene.shop, await scene.claim())
+
+    assert (scene.state, list((tmp_path / "inputs").iterdir())) == (TaskState.FAILED, [])
 
 
 async def test_a_picture_that_cannot_be_read_is_tried_four_times(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -372,13 +372,13 @@ async def test_handing_back_leaves_other_workers_alone(desk: Desk) -> None:
 
 
 async def test_pictures_in_use(desk: Desk) -> None:
-    """The files of tasks that may still be sent are in use; those of links and of later states are not."""
+    """The files of tasks that have not ended are in use; those of links and of ended ones are not."""
     for key, state in [("k1", "intent"), ("k2", "submitting"), ("k3", "running"), ("k4", "failed")]:
         await desk.add(f"video_{state}", Picture(Role.REFERENCE, key=key, frame=Frame(1, 1)))
         desk.sql("UPDATE task SET state = ? WHERE id = ?", state, f"video_{state}")
     await desk.add("video_link", Picture(Role.REFERENCE, url="https://a.test/p.png"))
 
-    assert await desk.ledger.pictures_in_use() == {"k1", "k2"}
+    assert await desk.ledger.pictures_in_use() == {"k1", "k2", "k3"}
 
 
 async def test_writes_of_a_lease_holder_count(desk: Desk) -> None:

@@ -1,6 +1,7 @@
 """The body of a create request."""
 
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from videogate.wire import errors
 from videogate.wire.create import PICTURE_FIELDS, PROMPT_LENGTH, CreateVideo, read_create
 from videogate.wire.fields import METADATA_LENGTH, MOST_KEYS, Upload, from_json
 
-FILE = Upload(b"bytes")
+FILE = Upload(BytesIO(b"bytes"))
 LINK = "https://a.test/cat.png"
 
 

@@ -1,6 +1,7 @@
 """One reading of every body."""
 
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from videogate.task.errors import InvalidRequest
 from videogate.wire.fields import DEEPEST, MOST_KEYS, Upload, from_json, from_pairs
 
-FILE = Upload(b"bytes")
+FILE = Upload(BytesIO(b"bytes"))
 
 
 @pytest.mark.parametrize(

@@ -27,15 +27,17 @@ router = APIRouter()
 @router.post("/videos")
 async def create(request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
     """Accept a request for a video. Answers as soon as it is durable."""
-    read = read_create(await read_body(request), default_model=have.default_model, default_fit=have.default_fit)
     taken: list[Picture] = []
     try:
+        read = read_create(await read_body(request), default_model=have.default_model, default_fit=have.default_fit)
         await _take_pictures(have, read, taken)
         spec = read.with_pictures(taken)
         task = await have.submissions.create(who.id, spec, request.scope["state"]["request_id"])
     except InvalidRequest:
         await have.inputs.drop(taken)
         raise
+    finally:
+        await request.close()
     return _answer(_video(request, have, who, dialect, task), dialect, dialect.created)
 
 
@@ -75,7 +77,7 @@ async def delete(video_id: VideoId, have: PartsOf, who: CallerOf, dialect: Diale
 async def _take_pictures(have: Parts, read: CreateVideo, taken: list[Picture]) -> None:
     for sent in read.pictures:
         if isinstance(sent.value, Upload):
-            taken.append(await have.inputs.store(sent.role, sent.value.content, sent.field))
+            taken.append(await have.inputs.store(sent.role, sent.value.file, sent.field))
         else:
             taken.append(await have.inputs.take(Picture(sent.role, url=sent.value), sent.field))
 

@@ -1,0 +1,49 @@
+"""Callbacks: a vendor's word that something changed. Always a hint: it brings the next look forward, nothing more."""
+
+from collections.abc import Callable
+from hashlib import sha256
+from hmac import compare_digest
+from hmac import new as hmac
+
+from videogate.engine.shop import Shop, log
+from videogate.vendorkit.contract import Notice, Vendor
+
+PATH = "/callbacks"
+
+
+class Callbacks:
+    """Where vendors may call us: an address of its own for each attempt, which nobody can guess.
+
+    Args:
+        secret: addresses are derived from it, so none is stored.
+        public_url: how we are reached from outside; empty: not at all.
+    """
+
+    def __init__(self, secret: bytes, public_url: str) -> None:
+        self._secret = secret
+        self._public_url = public_url
+
+    def url(self, vendor: Vendor, client_ref: str) -> str | None:
+        """The address to give to a vendor with an attempt, or None."""
+        if not (self._public_url and vendor.takes_callbacks):
+            return None
+        return f"{self._public_url}{PATH}/{vendor.name}/{client_ref}/{self._token(vendor.name, client_ref)}"
+
+    def genuine(self, vendor: Vendor, client_ref: str, token: str) -> bool:
+        """Whether we gave this address out."""
+        return vendor.takes_callbacks and compare_digest(self._token(vendor.name, client_ref), token)
+
+    def _token(self, vendor: str, client_ref: str) -> str:
+        return hmac(self._secret, f"callback\n{vendor}\n{client_ref}".encode(), sha256).hexdigest()[:32]
+
+
+async def hear(shop: Shop, vendor: Vendor, client_ref: str, notice: Notice, wake: Callable[[], None]) -> bool:
+    """Let a vouched notice bring the next look at its job forward. Returns whether the notice was vouched for."""
+    if not vendor.vouches(notice):
+        log.warning("callback_unsigned", vendor=vendor.name, client_ref=client_ref)
+        return False
+    hastened = await shop.ledger.hasten(vendor.account, client_ref, now=shop.clock())
+    log.info("callback", vendor=vendor.name, client_ref=client_ref, hastened=hastened)
+    if hastened:
+        wake()
+    return True

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from httpx_aiohttp import AiohttpTransport
 
 from videogate import __version__, logs, vendors
+from videogate.engine.callbacks import Callbacks
 from videogate.engine.poller import Poller
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
@@ -109,11 +110,13 @@ async def running(
             )
             for name, (kind, config) in on.items()
         }
-        shop = await _shop(settings, database, opened, fetcher)
+        callbacks = Callbacks(secret, settings.public_url)
+        shop = await _shop(settings, database, opened, fetcher, callbacks)
         poller = Poller(shop)
         loop = create_task(poller.run(), name="poller")
         health = Health(database.ping, lambda: not loop.done())
-        parts = _parts(settings, shop, poller, Keys(key_store, secret, settings.keys, monotonic), secret, health)
+        keys = Keys(key_store, secret, settings.keys, monotonic)
+        parts = _parts(settings, shop, poller, keys, secret, health, callbacks)
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
         def stop() -> None:
@@ -143,7 +146,11 @@ def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
 
 
 async def _shop(
-    settings: Settings, database: SqliteDatabase, opened: Mapping[str, Vendor], fetcher: SafeFetcher
+    settings: Settings,
+    database: SqliteDatabase,
+    opened: Mapping[str, Vendor],
+    fetcher: SafeFetcher,
+    callbacks: Callbacks,
 ) -> Shop:
     ledger = Ledger(database, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
     inputs = InputSpool(settings.data_dir / "inputs", fetcher)
@@ -163,10 +170,19 @@ async def _shop(
         clock=time,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 (spreads polls, guards nothing)
         new_id=lambda prefix: prefix + token_hex(16),
+        callback_url=callbacks.url,
     )
 
 
-def _parts(settings: Settings, shop: Shop, poller: Poller, keys: Keys, secret: bytes, health: Health) -> Parts:
+def _parts(
+    settings: Settings,
+    shop: Shop,
+    poller: Poller,
+    keys: Keys,
+    secret: bytes,
+    health: Health,
+    callbacks: Callbacks,
+) -> Parts:
     return Parts(
         submissions=Submissions(shop, settings.aliases, poller.wake),
         tasks=shop.tasks,
@@ -176,6 +192,9 @@ def _parts(settings: Settings, shop: Shop, poller: Poller, keys: Keys, secret: b
         links=Links(secret, settings.public_url, settings.link_seconds, time),
         catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
         health=health,
+        callbacks=callbacks,
+        shop=shop,
+        wake=poller.wake,
         default_model=settings.default_model,
         default_fit=settings.fit,
         default_dialect=settings.dialect.value,

@@ -9,7 +9,7 @@ A vendor module has exactly one subclass of `Vendor`, whose `name` is the module
 
 from abc import ABC, abstractmethod
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from time import time
@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from videogate.task.errors import (
     Failure,
+    FailureCode,
     InvalidRequest,
     NotUnderstood,
     OutcomeUnknown,
@@ -30,7 +31,7 @@ from videogate.task.errors import (
 from videogate.task.model import Artifact, Fitted, Observation, Receipt, Role
 from videogate.vendorkit import outcome
 from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
-from videogate.vendorkit.facts import Limits, Model
+from videogate.vendorkit.facts import Limits, Model, Terms
 
 
 class VendorConfig(BaseModel):
@@ -91,7 +92,8 @@ class Order:
     `client_ref` is our id of this very attempt, for vendors that keep one. `options` are the caller's metadata, with
     picture links, sizes and lengths already taken out of it and every key known to the model. `model` is the way that
     was chosen among those of its name. `asked_size` and
-    `asked_seconds` are the caller's own texts, for upstreams that decide themselves.
+    `asked_seconds` are the caller's own texts, for upstreams that decide themselves. `callback_url` is where a vendor
+    may tell us that something changed; None where we cannot be reached.
     """
 
     client_ref: str
@@ -100,12 +102,22 @@ class Order:
     fitted: Fitted
     asked_size: str | None = None
     asked_seconds: str | None = None
+    callback_url: str | None = None
     pictures: tuple[OrderPicture, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def picture(self, role: Role) -> OrderPicture | None:
         """The first picture of this role."""
         return next((picture for picture in self.pictures if picture.role is role), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A vendor's call of the URL that it was given: `url` as given, `headers` in lower case, the body's bytes."""
+
+    url: str
+    headers: Mapping[str, str]
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +136,12 @@ class Vendor(ABC):
         Config: the settings model.
         models: what can be asked for, by the vendor's own model names.
         limits: the documented rates.
+        terms: lifetimes, cancelling and billing, in words.
+        codes: the vendor's error codes, or how they begin, with what each means to us.
         picture_options: metadata keys whose value is a picture's link, with the role it plays. The engine takes them
             out of `options` and checks them like any other picture.
         resolution_words: metadata keys that say a resolution in the vendor's own words, with what each word means.
+        takes_callbacks: whether it calls a URL when a job changes; it then gets `Order.callback_url`.
         option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
     """
 
@@ -134,8 +149,11 @@ class Vendor(ABC):
     Config: ClassVar[type[VendorConfig]]
     models: Mapping[str, Model]
     limits: ClassVar[Limits] = Limits()
+    terms: ClassVar[Terms]
+    codes: ClassVar[Iterable[tuple[str, FailureCode]]]
     picture_options: ClassVar[Mapping[str, Role]] = {}
     resolution_words: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    takes_callbacks: ClassVar[bool] = False
     option_groups: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, config: Any, client: VendorClient, clock: Callable[[], float] = time) -> None:
@@ -162,8 +180,8 @@ class Vendor(ABC):
         """
 
     @abstractmethod
-    def read_receipt(self, reply: Reply) -> Receipt:
-        """The job's id from a 2xx reply.
+    def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
+        """The job's id from a 2xx reply to what was `sent`; in `handle` what else a poll must repeat of that.
 
         Raises NotUnderstood if there is none: the outcome is then unknown, since a job may exist.
         """
@@ -180,6 +198,10 @@ class Vendor(ABC):
         vendor's documented terminal words may become SUCCEEDED, FAILED or MISSING. Raises NotUnderstood for anything
         but a job's record, for a word that is not documented and for a success without a result.
         """
+
+    def vouches(self, notice: Notice) -> bool:
+        """Whether a notice carries the vendor's signature. For vendors of `takes_callbacks`; no others are asked."""
+        return False
 
     @abstractmethod
     def read_refusal(self, reply: Reply) -> Refusal | None:
@@ -209,7 +231,7 @@ class Vendor(ABC):
         refusal = self.read_refusal(reply)
         match outcome.of_submit(reply.status, refused=refusal is not None, later=refusal is not None and refusal.later):
             case outcome.Submitted.ACCEPTED:
-                return self._receipt(reply)
+                return self._receipt(reply, prepared)
             case outcome.Submitted.THROTTLED:
                 raise self._throttled(reply, refusal)
             case outcome.Submitted.REJECTED if refusal is not None:
@@ -242,9 +264,9 @@ class Vendor(ABC):
         """
         return self.client.open(artifact.url, self.authorize)
 
-    def _receipt(self, reply: Reply) -> Receipt:
+    def _receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         try:
-            return self.read_receipt(reply)
+            return self.read_receipt(reply, sent)
         except Exception as error:
             raise OutcomeUnknown(f"{self.name} accepted without an id we can read", evidence=reply.excerpt) from error
 

@@ -123,6 +123,18 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What an operator wants to know of a vendor before the first bill, in words; `source` is the vendor's page."""
+
+    title: str
+    source: str
+    link: str  # how long a result's link lives
+    record: str  # how long a job can be asked for
+    cancel: str
+    billing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What the vendor documents about how often it may be called, and how long its things live."""
 

@@ -93,7 +93,9 @@ def _from_table(spec: TaskSpec, model: Model, table: FrameTable, asked: _Asked, 
         off_shape = asked.shape is not None and asked.shape.ratio != parse_ratio(ratio).ratio
         changes.append(("aspect_ratio", spec.aspect_ratio, ratio, off_shape))
     every = _changed([*changes, *_tier_changes(spec, asked, lines)], reason)
-    return Fitted(str(frame), "", frame, lines, ratio, adjustments=every)
+    # Of a picture that only the vendor will see nobody knows the shape yet: to name one would crop it.
+    told = picture is not None or not table.shaped or asked.size is not None or asked.shape is not None
+    return Fitted(str(frame), "", frame, lines, ratio if told else None, adjustments=every)
 
 
 def _meant(asked: _Asked, tiers: list[int]) -> Frame:

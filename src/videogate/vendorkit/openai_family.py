@@ -78,6 +78,7 @@ class OpenAIFamily(Vendor):
     """An OpenAI-format upstream. A subclass gives `offered` and `quirks`."""
 
     quirks: Quirks = Quirks()
+    codes = CODES
 
     def authorize(self, prepared: Prepared) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self.config.api_key.get_secret_value()}"}
@@ -94,7 +95,7 @@ class OpenAIFamily(Vendor):
         form |= {key: _form_text(value) for key, value in given.items() if not is_empty(value)}
         return Call("POST", "/videos", form=form, files=[("input_reference", part) for part in _pictures(order)])
 
-    def read_receipt(self, reply: Reply) -> Receipt:
+    def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         body = reply.json()
         for name in _IDS:
             if found := text(body.get(name)):

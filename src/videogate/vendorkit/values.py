@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite, nan
 from typing import Any
 
 from videogate.task.errors import InvalidRequest
@@ -44,6 +45,17 @@ def as_int(value: Any) -> int:
         return int(value)
     except (TypeError, ValueError):
         raise ValueError("must be a whole number") from None
+
+
+def as_number(value: Any) -> float:
+    """A finite number as JSON or as forms write it. Raises ValueError."""
+    try:
+        number = float(value) if not isinstance(value, bool) else nan
+    except (TypeError, ValueError):
+        number = nan
+    if not isfinite(number):
+        raise ValueError("must be a number")
+    return number
 
 
 def as_text(value: Any) -> str:

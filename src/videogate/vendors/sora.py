@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from videogate.task.model import Role
 from videogate.vendorkit.contract import VendorConfig
-from videogate.vendorkit.facts import Limits, Model, OpenFrames, OpenLength, PictureRule
+from videogate.vendorkit.facts import Limits, Model, OpenFrames, OpenLength, PictureRule, Terms
 from videogate.vendorkit.openai_family import OpenAIFamily, Quirks
 
 
@@ -46,6 +46,14 @@ PICTURES = PictureRule(
     mimes=frozenset({"image/jpeg", "image/png", "image/webp"}),
     most_bytes=20 * 1024 * 1024,
 )
+TERMS = Terms(
+    title="Sora, and every server of OpenAI's video format",
+    source="https://platform.openai.com/docs/guides/video-generation",
+    link="an hour at OpenAI, the server's own choice elsewhere; servers that give none are asked for the content",
+    record="the server's own choice; several keep jobs in memory and forget them at a restart",
+    cancel="no call for it; a running job goes on",
+    billing="the server's own; OpenAI billed each second of video",
+)
 LIMITS = Limits(polls_per_second=20, submits_per_second=5, submits_at_once=4, polls_at_once=32, fetches_at_once=4)
 
 
@@ -55,6 +63,7 @@ class Sora(OpenAIFamily):
     name = "sora"
     Config = Config
     limits = LIMITS
+    terms = TERMS
 
     @property
     def quirks(self) -> Quirks:  # type: ignore[override]

@@ -27,6 +27,7 @@ from videogate.vendorkit.facts import (
     PictureFrames,
     PictureRule,
     Span,
+    Terms,
 )
 from videogate.vendorkit.values import Read, as_bool, as_int, as_object, as_text, dig, list_of, read_options, text
 
@@ -213,6 +214,14 @@ MODELS: tuple[tuple[str, Family, tuple[int, ...], LengthRule], ...] = (
 FAMILIES: Mapping[str, Family] = {name: family for name, family, _, _ in MODELS}
 
 # Polls: 20 a second for a whole account. Submits: 2 a second for most models, 5 for the newest.
+TERMS = Terms(
+    title="Wanxiang (通义万相), Alibaba Cloud Model Studio",
+    source="https://help.aliyun.com/zh/model-studio/text-to-video-api-reference",
+    link="24 hours",
+    record="24 hours",
+    cancel="only while the job is PENDING",
+    billing="each second of a finished video; failed jobs are not billed",
+)
 LIMITS = Limits(polls_per_second=15, submits_per_second=2, submits_at_once=4, polls_at_once=16, fetches_at_once=4)
 
 # https://help.aliyun.com/zh/model-studio/manage-asynchronous-tasks; SUSPENDED is in the SDK only, and not final.
@@ -268,6 +277,8 @@ class Wanxiang(Vendor):
     name = "wanxiang"
     Config = Config
     limits = LIMITS
+    terms = TERMS
+    codes = CODES
     picture_options = {  # noqa: RUF012 (a fact, declared ClassVar by the contract)
         "img_url": Role.FIRST_FRAME,
         "image_url": Role.FIRST_FRAME,
@@ -291,7 +302,7 @@ class Wanxiang(Vendor):
         body = {"model": order.model.name, "input": given, "parameters": _parameters(order, family)}
         return Call("POST", family.path, json=body, headers=headers)
 
-    def read_receipt(self, reply: Reply) -> Receipt:
+    def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         if found := text(dig(reply.json(), "output", "task_id")):
             return Receipt(found)
         raise NotUnderstood("the answer holds no output.task_id")

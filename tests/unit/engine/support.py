@@ -59,6 +59,7 @@ class Maker(Vendor):
     Config = MakerConfig
     picture_options: Mapping[str, Role] = {"img_url": Role.FIRST_FRAME}  # type: ignore[misc]
     option_groups = frozenset({"parameters"})
+    codes = ()
 
     def offered(self) -> Mapping[str, Model]:
         return MODELS
@@ -71,7 +72,7 @@ class Maker(Vendor):
         pictures = [len(picture.read()) for picture in order.pictures if picture.read is not None]
         return Call("POST", "/jobs", json={**sent, "pictures": pictures})
 
-    def read_receipt(self, reply: Reply) -> Receipt:
+    def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         if not reply.json().get("id"):
             raise NotUnderstood("no id")
         return Receipt(reply.json()["id"])

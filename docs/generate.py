@@ -1,0 +1,176 @@
+"""Writes the pages under docs/vendors and docs/errors.md from the facts in the code: `make docs`.
+
+A test holds the pages to what this makes.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+import httpx
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from videogate import vendors
+from videogate.settings import PREFIX
+from videogate.task.errors import FailureCode
+from videogate.vendorkit.client import VendorClient
+from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.facts import FrameRule, FrameTable, Model, OpenFrames, PictureFrames, PictureRule
+from videogate.vendorkit.fit import lengths_in_words
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py (`make docs`) from the facts in the code; edit those. -->"
+
+# What each of our codes tells the caller of a failed video. The order is that of the page.
+MEANINGS: Mapping[FailureCode, str] = {
+    FailureCode.MODERATION_BLOCKED: "The vendor's moderation blocked the prompt, an input or the finished video.",
+    FailureCode.INVALID_REQUEST: "The vendor refused a value of the request.",
+    FailureCode.INPUT_UNREADABLE: "An input picture, sound or film could not be read.",
+    FailureCode.MODEL_UNAVAILABLE: "The vendor does not offer this model to this account.",
+    FailureCode.RATE_LIMITED: "The vendor throttled for good; throttling that passes is waited for and never seen.",
+    FailureCode.INSUFFICIENT_BALANCE: "The operator's account at the vendor is out of money or credits.",
+    FailureCode.VENDOR_CREDENTIALS: "The vendor refused the operator's key.",
+    FailureCode.VENDOR_CANCELLED: "The job was cancelled at the vendor.",
+    FailureCode.VENDOR_LOST: "The vendor no longer knows the job that it accepted.",
+    FailureCode.VENDOR_ERROR: "The vendor failed for a reason of its own.",
+    FailureCode.DEADLINE: "The video was not finished before the task's deadline.",
+    FailureCode.UNKNOWN_OUTCOME: "The request was sent and its answer lost: it may be billed, and was not sent again.",
+}
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page, by its path below docs/."""
+    found = {Path("vendors") / f"{name}.md": vendor_page(opened(kind)) for name, kind in vendors.discover().items()}
+    return {**found, Path("errors.md"): errors_page()}
+
+
+def opened(kind: type[Vendor]) -> Vendor:
+    """A vendor with settings that lead nowhere."""
+    secrets = dict.fromkeys(kind.Config.credentials(), "none")
+    config = kind.Config.model_validate(secrets)
+    nowhere = httpx.AsyncClient()
+    client = VendorClient(kind.name, config.base_url, secrets=(), submits=nowhere, polls=nowhere, opener=_Shut())
+    return kind(config, client)
+
+
+class _Shut:
+    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> None:  # type: ignore[override]
+        raise AssertionError(url)
+
+
+def vendor_page(vendor: Vendor) -> str:
+    """A vendor's page."""
+    terms = vendor.terms
+    lines = [NOTE, "", f"# {terms.title}", "", f"The vendor's own documents: <{terms.source}>.", ""]
+    lines += ["## Settings", "", "| variable | default |", "|---|---|", *_settings(vendor), ""]
+    lines += ["## Models", ""]
+    lines += ["| model | way | pictures | sizes | seconds | prompt |", "|---|---|---|---|---|---|"]
+    lines += [_model_row(way) for model in vendor.models.values() for way in model.ways]
+    lines += ["", "A model with several ways takes the first that has room for the request's pictures;"]
+    lines += ["`metadata.action` may name one.", "", "## Metadata keys", "", *_options(vendor), ""]
+    if vendor.picture_options:
+        keys = ", ".join(f"`{key}` ({role.value})" for key, role in vendor.picture_options.items())
+        lines += [f"Pictures may also be links in `metadata`: {keys}.", ""]
+    if vendor.resolution_words:
+        words = (
+            f"`{key}={word}` ({lines_})"
+            for key, each in vendor.resolution_words.items()
+            for word, lines_ in each.items()
+        )
+        lines += [f"Words for a resolution: {', '.join(words)}.", ""]
+    lines += ["## Pictures", "", *_picture_rules(vendor), "", "## Terms", ""]
+    lines += [f"- **Link of a result**: {terms.link}.", f"- **Record of a job**: {terms.record}."]
+    lines += [f"- **Cancelling**: {terms.cancel}.", f"- **Billing**: {terms.billing}."]
+    lines += [
+        f"- **Rates kept**: {vendor.limits.polls_per_second:g} looks and {vendor.limits.submits_per_second:g} submits"
+    ]
+    lines += [f"  a second, {vendor.limits.submits_at_once} submits at once.", "", "## Errors", ""]
+    lines += ["| the vendor's code | ours |", "|---|---|"]
+    lines += [f"| `{code}` | [`{ours.value}`](../errors.md) |" for code, ours in vendor.codes]
+    return "\n".join(lines) + "\n"
+
+
+def errors_page() -> str:
+    """Every code of a failed video, and which vendors' codes lead to it."""
+    assert set(MEANINGS) == set(FailureCode)
+    lines = [NOTE, "", "# Why a video failed", ""]
+    lines += [
+        "A failed video has `error.code`, one of these, and `error.message`, a sentence. Where the vendor gave its own"
+    ]
+    lines += ["code and words they stand beside it as `vendor_code` and `vendor_message`. Keys are never in them.", ""]
+    lines += ["| code | meaning |", "|---|---|"]
+    lines += [f"| `{code.value}` | {meaning} |" for code, meaning in MEANINGS.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(vendor: Vendor) -> Iterator[str]:
+    for name, field in type(vendor.config).model_fields.items():
+        yield f"| `{PREFIX}{vendor.name.upper()}_{name.upper()}` | {_default(type(vendor.config), field)} |"
+
+
+def _default(_config: type[BaseModel], field: FieldInfo) -> str:
+    return "" if field.is_required() or field.default in (None, "") else f"`{field.default}`"
+
+
+def _model_row(model: Model) -> str:
+    pictures = ", ".join(_count(role.value, *bounds) for role, bounds in model.pictures.counts.items()) or "none"
+    prompt = "needed" if model.prompt_needed else "optional"
+    return (
+        f"| `{model.name}` | {model.way or '-'} | {pictures} | {_sizes(model.frames)} |"
+        f" {lengths_in_words(model.lengths)} | {prompt} |"
+    )
+
+
+def _count(role: str, least: int, most: int) -> str:
+    return f"{role} {least}" if least == most else f"{role} {least}-{most}"
+
+
+def _sizes(rule: FrameRule) -> str:
+    match rule:
+        case FrameTable(tiers, shaped):
+            sizes = "; ".join(
+                f"{lines}P {', '.join(str(frame) for frame in each.values())}" for lines, each in tiers.items()
+            )
+            return f"{sizes}, as the picture's shape is nearest" if shaped else sizes
+        case PictureFrames(tiers):
+            return f"{', '.join(f'{lines}P' for lines in tiers)} in the picture's shape"
+        case OpenFrames():
+            return "the upstream's own"
+
+
+def _options(vendor: Vendor) -> Iterator[str]:
+    ways = [way for model in vendor.models.values() for way in model.ways]
+    by_keys = sorted(ways, key=lambda way: sorted(way.options))
+    for keys, group in groupby(by_keys, key=lambda way: sorted(way.options)):
+        names = sorted({f"`{way.name}`{f' ({way.way})' if way.way else ''}" for way in group})
+        yield f"- {', '.join(f'`{key}`' for key in keys) or 'none'}: {', '.join(names)}"
+
+
+def _picture_rules(vendor: Vendor) -> Iterator[str]:
+    rules = {_rule(way.pictures) for model in vendor.models.values() for way in model.ways if way.pictures.most}
+    yield from sorted(rules)
+
+
+def _rule(rule: PictureRule) -> str:
+    forms = " or ".join(
+        word for word, given in (("a file or data URL", rule.as_file), ("a link", rule.as_link)) if given
+    )
+    kinds = ", ".join(sorted(mime.removeprefix("image/") for mime in rule.mimes))
+    shape = f", at most {rule.stretch:g} times as long as wide" if rule.stretch < PictureRule().stretch else ""
+    sides = f"sides of {rule.side[0]} to {rule.side[1]} pixels"
+    return f"- {forms}; {kinds}; at most {rule.most_bytes:,} bytes; {sides}{shape}"
+
+
+def main() -> None:
+    """Write every page."""
+    for path, text in pages().items():
+        target = DOCS / path
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(text, "utf-8")
+        sys.stdout.write(f"docs/{path}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -9,10 +9,10 @@ from itertools import groupby
 from pathlib import Path
 
 import httpx
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from videogate import vendors
+from videogate.media.fetch import SafeFetcher
 from videogate.settings import PREFIX
 from videogate.task.errors import FailureCode
 from videogate.vendorkit.client import VendorClient
@@ -51,13 +51,8 @@ def opened(kind: type[Vendor]) -> Vendor:
     secrets = dict.fromkeys(kind.Config.credentials(), "none")
     config = kind.Config.model_validate(secrets)
     nowhere = httpx.AsyncClient()
-    client = VendorClient(kind.name, config.base_url, secrets=(), submits=nowhere, polls=nowhere, opener=_Shut())
+    client = VendorClient(kind.name, config.base_url, secrets=(), submits=nowhere, polls=nowhere, opener=SafeFetcher())
     return kind(config, client)
-
-
-class _Shut:
-    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> None:  # type: ignore[override]
-        raise AssertionError(url)
 
 
 def vendor_page(vendor: Vendor) -> str:
@@ -107,10 +102,10 @@ def errors_page() -> str:
 
 def _settings(vendor: Vendor) -> Iterator[str]:
     for name, field in type(vendor.config).model_fields.items():
-        yield f"| `{PREFIX}{vendor.name.upper()}_{name.upper()}` | {_default(type(vendor.config), field)} |"
+        yield f"| `{PREFIX}{vendor.name.upper()}_{name.upper()}` | {_default(field)} |"
 
 
-def _default(_config: type[BaseModel], field: FieldInfo) -> str:
+def _default(field: FieldInfo) -> str:
     return "" if field.is_required() or field.default in (None, "") else f"`{field.default}`"
 
 

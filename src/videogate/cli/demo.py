@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave both servers running until Ctrl-C.")] = False,
 ) -> None:
     """Start simulated vendors and a gateway, make videos with each vendor, save and probe them."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no edge
     try:
         import openai  # noqa: F401, PLC0415 (an extra: say so instead of failing)
     except ImportError:
@@ -107,15 +108,21 @@ def choose(models: list[dict[str, Any]]) -> list[Job]:
     jobs = []
     for vendor in dict.fromkeys(model["owned_by"] for model in models):
         own = [model for model in models if model["owned_by"] == vendor]
-        texts = [model for model in own if not any(each["min"] for each in model["video"]["inputs"].values())]
-        pictures = [model for model in own if {"first_frame", "reference"} & model["video"]["inputs"].keys()]
-        jobs += [_job(model, picture=False) for model in texts[:1]]
-        jobs += [_job(model, picture=True) for model in pictures[:1]]
+        ways = [(model, way) for model in own for way in model["video"].get("ways", [model["video"]])]
+        texts = [each for each in ways if not any(least for least, _ in _counts(each[1]))]
+        pictures = [each for each in ways if any(least <= 1 <= most for least, most in _counts(each[1])[:1])]
+        jobs += [_job(*each, picture=False) for each in texts[:1]]
+        jobs += [_job(*each, picture=True) for each in pictures[:1]]
     return jobs
 
 
-def _job(model: dict[str, Any], *, picture: bool) -> Job:
-    sizes, lengths = model["video"]["sizes"], model["video"]["seconds"]
+def _counts(way: dict[str, Any]) -> list[tuple[int, int]]:
+    """How many pictures at least and at most, role by role."""
+    return [(each["min"], each["max"]) for each in way["inputs"].values()]
+
+
+def _job(model: dict[str, Any], way: dict[str, Any], *, picture: bool) -> Job:
+    sizes, lengths = way["sizes"], way["seconds"]
     size = "1280x720" if sizes["kind"] != "list" or "1280x720" in sizes["values"] else sizes["values"][0]
     seconds = {"list": lambda: lengths["values"][0], "range": lambda: max(4, lengths["min"])}.get(
         lengths["kind"], lambda: 4
@@ -197,7 +204,7 @@ def picture(width: int, height: int) -> bytes:
 def _table(jobs: list[Job]) -> Table:
     table = Table(title="\nWhat was made", title_justify="left")
     for column in ("vendor", "model", "client", "asked", "made (probed)", "file"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for job in jobs:
         made = f"[red]{job.problem}[/]" if job.problem else f"[green]{job.made}[/]"
         table.add_row(job.vendor, job.model, job.client, f"{job.size}, {job.seconds} s", made, str(job.file or "-"))

@@ -14,6 +14,7 @@ from videogate.web.errors import bug, respond
 log = structlog.get_logger("videogate.web")
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TOKEN = re.compile(r"^(/callbacks/.*/)[^/]+$")  # who has it may call; a log is read by more
 _OWN_ID = ("x-request-id", "x-client-request-id")
 
 
@@ -56,7 +57,7 @@ class Edge:
             log.info(
                 "request",
                 method=scope["method"],
-                path=path,
+                path=_TOKEN.sub(r"\1…", path),
                 status=status,
                 ms=round((perf_counter() - started) * 1000, 1),
                 request_id=request_id,

@@ -1,9 +1,12 @@
 """A request's body, in whichever form it came, as pairs or JSON."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from videogate.task.errors import InvalidRequest
@@ -12,14 +15,23 @@ from videogate.wire.fields import MOST_KEYS, Pair, Upload, from_json, from_pairs
 MOST_FILES = 8
 
 
-async def read_body(request: Request) -> dict[str, Any]:
-    """The fields of a multipart, JSON or urlencoded body as one structure.
+@asynccontextmanager
+async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
+    """The fields of a multipart, JSON or urlencoded body as one structure; its files are open within the context.
 
     A JSON body is read whatever it calls itself: curl labels it a form unless told otherwise. Raises InvalidRequest.
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        return from_pairs(await _multipart(request))
-    content = await request.body()
+        form = await _multipart(request)
+        try:
+            yield from_pairs(_pairs(form))
+        finally:
+            await form.close()
+    else:
+        yield _text(request, await request.body())
+
+
+def _text(request: Request, content: bytes) -> dict[str, Any]:
     if content.lstrip()[:1] in (b"{", b"["):
         return from_json(content)
     if "json" in request.headers.get("content-type", "") and content:
@@ -27,17 +39,33 @@ async def read_body(request: Request) -> dict[str, Any]:
     return from_pairs(_urlencoded(content))
 
 
-async def _multipart(request: Request) -> list[Pair]:
+class _Parser(MultiPartParser):
+    """Starlette's parser, which takes a body that breaks off for a whole one: this one knows."""
+
+    whole = False
+
+    def on_end(self) -> None:
+        self.whole = True
+
+
+async def _multipart(request: Request) -> FormData:
     length = request.headers.get("content-length", "0")
     part = int(length) if length.isdigit() and int(length) else 32 * 1024 * 1024
+    parser = _Parser(request.headers, request.stream(), max_files=MOST_FILES, max_fields=MOST_KEYS, max_part_size=part)
     try:
-        # The files stay open, on disk where they are large, until the route closes the request.
-        form = await request.form(max_files=MOST_FILES, max_fields=MOST_KEYS, max_part_size=part)
-        return [(key, value if isinstance(value, str) else Upload(value.file)) for key, value in form.multi_items()]
-    except HTTPException as error:
-        raise InvalidRequest(f"The multipart body cannot be read: {error.detail}", code="invalid_multipart") from error
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise InvalidRequest(f"The multipart body cannot be read: {error.message}", code="invalid_multipart") from error
     except (UnicodeDecodeError, LookupError) as error:
         raise InvalidRequest("The multipart body is not UTF-8.", code="invalid_multipart") from error
+    if not parser.whole:
+        await form.close()
+        raise InvalidRequest("The multipart body breaks off before its end.", code="invalid_multipart")
+    return form
+
+
+def _pairs(form: FormData) -> list[Pair]:
+    return [(key, value if isinstance(value, str) else Upload(value.file)) for key, value in form.multi_items()]
 
 
 def _urlencoded(content: bytes) -> list[Pair]:

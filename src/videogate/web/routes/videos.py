@@ -29,15 +29,14 @@ async def create(request: Request, have: PartsOf, who: CallerOf, dialect: Dialec
     """Accept a request for a video. Answers as soon as it is durable."""
     taken: list[Picture] = []
     try:
-        read = read_create(await read_body(request), default_model=have.default_model, default_fit=have.default_fit)
-        await _take_pictures(have, read, taken)
+        async with read_body(request) as body:
+            read = read_create(body, default_model=have.default_model, default_fit=have.default_fit)
+            await _take_pictures(have, read, taken)
         spec = read.with_pictures(taken)
         task = await have.submissions.create(who.id, spec, request.scope["state"]["request_id"])
     except InvalidRequest:
         await have.inputs.drop(taken)
         raise
-    finally:
-        await request.close()
     return _answer(_video(request, have, who, dialect, task), dialect, dialect.created)
 
 

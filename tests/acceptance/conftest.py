@@ -31,7 +31,7 @@ class World:
     def gateway(self, **settings: str) -> Iterator[Child]:
         """A gateway process on this world's data; settings are VIDEOGATE_* variables without the prefix."""
         found = simulator.environment(self.vendors.url)
-        quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.1" for name in found if name.endswith("_BASE_URL")}
+        quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.04" for name in found if name.endswith("_BASE_URL")}
         own = {"API_KEYS": f"{KEY},{OTHER}", "PORT": "0", "DATA_DIR": str(self.folder / "data"), **settings}
         variables = {**found, **quick, **{f"VIDEOGATE_{name}": value for name, value in own.items()}}
         with child(["videogate", "serve"], folder=self.folder, variables=variables) as server:

@@ -45,7 +45,7 @@ def test_a_callback_brings_the_look_forward(world: World, vendor: str, model: st
 def test_a_forged_callback_changes_nothing(world: World) -> None:
     """A wrong token is an unknown route; without the vendor's signature the right one is refused."""
     port = free_port()
-    slow = {"PORT": port, "PUBLIC_URL": f"http://127.0.0.1:{port}", "VIDU_POLL_INTERVAL": "1"}
+    slow = {"PORT": port, "PUBLIC_URL": f"http://127.0.0.1:{port}", "VIDU_POLL_INTERVAL": "0.1"}
     with world.gateway(**slow) as server, httpx.Client(base_url=server.url, timeout=30) as client:
         key = {"authorization": f"Bearer {KEY}"}
         video = client.post("/v1/videos", json={"model": "viduq1", "prompt": "x"}, headers=key).json()["id"]

@@ -74,7 +74,7 @@ def demo(
 def _run(console: Console, folder: Path, out: Path, *, keep: bool) -> list[Job]:
     with child(["videogate.simulator", "--port", "0"], folder=folder, variables={}) as vendors:
         variables = simulator.environment(vendors.url)
-        quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.2" for name in variables if "_BASE_URL" in name}
+        quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.04" for name in variables if "_BASE_URL" in name}
         ours = {"VIDEOGATE_API_KEYS": KEY, "VIDEOGATE_PORT": "0", "VIDEOGATE_DATA_DIR": str(folder / "data")}
         with child(["videogate", "serve"], folder=folder, variables={**variables, **quick, **ours}) as gateway:
             console.print(f"[bold]Simulated vendors[/] on {vendors.url}   [bold]gateway[/] on {gateway.url}\n")

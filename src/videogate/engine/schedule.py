@@ -8,8 +8,8 @@ from math import exp
 
 SPREAD = 0.2  # how far jitter moves a moment, either way
 
-_FIRST_SHARE = 0.5  # of the usual duration: few jobs end sooner
-_FIRST_CAP = 10.0  # floors; past that a first look is cheap enough
+_FIRST_SHARE = 0.5  # of the usual duration: hardly a job ends sooner
+_DEFAULT_FLOOR = 2.0  # seconds; the floor under which a usual duration counts as it is
 _SHARE = 0.08  # of the time elapsed
 _CAP = 7.5  # floors
 _LATE = 4.0  # usual durations; from then on the job is out of the ordinary
@@ -21,7 +21,7 @@ _RETRY_AFTER_CAP = 600.0  # seconds; a longer wish is not believed
 
 def first_look(*, floor: float, usual: float, jitter: float) -> float:
     """Seconds from acceptance to the first look at a job whose model usually takes `usual` seconds."""
-    return _spread(max(floor, min(usual * _FIRST_SHARE, floor * _FIRST_CAP)), jitter)
+    return _spread(max(floor, usual * _FIRST_SHARE * floor / _DEFAULT_FLOOR), jitter)
 
 
 def next_look(*, floor: float, usual: float, elapsed: float, jitter: float) -> float:

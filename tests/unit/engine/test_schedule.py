@@ -17,11 +17,13 @@ ages = st.floats(0, 200_000)
 
 @given(floors, usuals, jitters)
 def test_the_first_look_keeps_its_bounds(floor: float, usual: float, jitter: float) -> None:
-    """The first look comes after the floor and before ten floors, give or take the jitter."""
+    """The first look comes when the first jobs are done, at half the usual duration, and not before the floor."""
     wait = schedule.first_look(floor=floor, usual=usual, jitter=jitter)
 
+    half = usual / 2 * floor / 2  # a floor of two seconds is what durations are told for
     assert 0.8 * floor <= wait * (1 + 1e-9)
-    assert wait <= 12 * floor * (1 + 1e-9)
+    assert 0.8 * half <= wait * (1 + 1e-9)
+    assert wait <= 1.2 * max(floor, half) * (1 + 1e-9)
 
 
 @given(floors, usuals, ages, jitters)

@@ -161,6 +161,8 @@ SIGHTS: Mapping[str, Sight] = {
     "expired": Sight.MISSING,
 }
 SUCCESS = 10_000
+FIVE_DIGITS = range(SUCCESS + 1, 100_000)  # every other code; a proxy's own are HTTP's, of three
+_TOO_MANY = 429
 
 CODES: Mapping[str, FailureCode] = {
     "50218": FailureCode.MODERATION_BLOCKED,
@@ -205,6 +207,8 @@ FAILED = frozenset(code for code, ours in CODES.items() if ours is FailureCode.M
 }
 # What a sibling product answers for a job that it has forgotten.
 MISSING = frozenset({"50215"})
+# Trouble inside: nobody says whether a job came of the call, so these are no refusals.
+TROUBLE = frozenset({"50500", "50501", "InternalError", "FailToConnect", "InternalServiceTimeout"})
 
 VERSION = "2022-08-31"
 SUBMIT = f"/?Action=CVSync2AsyncSubmitTask&Version={VERSION}"
@@ -239,8 +243,9 @@ class Jimeng(Vendor):
         body: dict[str, Any] = {"req_key": req_key}
         body |= {"prompt": order.prompt} if order.prompt else {}
         body |= {"aspect_ratio": order.fitted.ratio} if way.ratio and order.fitted.ratio else {}
-        body |= {"frames": FRAME_COUNTS[order.fitted.seconds]} if "frames" in way.options else {}
-        return Call("POST", SUBMIT, json=body | _images(order) | read_options(order.options, OPTIONS))
+        given = read_options(order.options, OPTIONS)
+        body |= {"frames": _frames(order, given.pop("frames", None))} if "frames" in way.options else {}
+        return Call("POST", SUBMIT, json=body | _images(order) | given)
 
     def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         body = reply.json()
@@ -255,27 +260,27 @@ class Jimeng(Vendor):
 
     def read_observation(self, reply: Reply) -> Observation:
         body = reply.json()
-        code = text(body.get("code")) or text(dig(body, "ResponseMetadata", "Error", "Code")) or ""
-        word = text(dig(body, "data", "status")) if body.get("code") == SUCCESS else code
-        refusal = self.read_refusal(reply)
-        if refusal is not None and code in FAILED:
-            return Observation(Sight.FAILED, code, failure=refusal.failure)
-        if refusal is not None and code in MISSING:
-            return Observation(Sight.MISSING, code)
+        # The code comes first: what stands beside any but that of success is no record.
+        if (refusal := self.read_refusal(reply)) is not None:
+            return _ended(refusal.failure)
+        word = text(dig(body, "data", "status")) if body.get("code") == SUCCESS else None
         sight = SIGHTS.get(word or "")
         if word is None or sight is None:
-            raise NotUnderstood(f"the answer says {(word or code)[:40]!r}, which is no task status")
+            told = word or text(body.get("code")) or ""
+            raise NotUnderstood(f"the answer says {told[:40]!r}, which is no task status")
         return Observation(sight, word, artifact=_artifact(body) if sight is Sight.SUCCEEDED else None)
 
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()
-        told = dig(body, "ResponseMetadata", "Error")
-        code = text(dig(told, "Code")) or text(body.get("code"))
-        message = dig(told, "Message") or body.get("message")
-        if code is None or code == str(SUCCESS) or not isinstance(message, str) or dig(body, "data", "task_id"):
+        code, message = _told(body)
+        if code is None or code in TROUBLE or not isinstance(message, str) or dig(body, "data", "task_id"):
             return None
         failure = _as_failure(code, message)
-        return Refusal(failure, later=failure.code is FailureCode.RATE_LIMITED)
+        # A 429 whose code we do not know created nothing either.
+        later = failure.code is FailureCode.RATE_LIMITED or (
+            reply.status == _TOO_MANY and failure.code is FailureCode.VENDOR_ERROR
+        )
+        return Refusal(failure, later)
 
 
 def _model(name: str, tier: int, lengths: LengthRule, used: Iterable[Way]) -> Model:
@@ -297,6 +302,16 @@ def _model(name: str, tier: int, lengths: LengthRule, used: Iterable[Way]) -> Mo
     return replace(first, others=tuple(others))
 
 
+def _frames(order: Order, asked: int | None) -> int:
+    """The length in frames. A caller may count them, too; the field `seconds` wins where both are given."""
+    if asked is None or order.asked_seconds:
+        return FRAME_COUNTS[order.fitted.seconds]
+    if asked in FRAME_COUNTS.values():
+        return asked
+    counts = " or ".join(str(each) for each in FRAME_COUNTS.values())
+    raise InvalidRequest(f"metadata.frames must be {counts}.", param="metadata.frames")
+
+
 def _images(order: Order) -> dict[str, Any]:
     """Links or files, never both: the vendor has a field for each."""
     links = [picture.url for picture in order.pictures if picture.url]
@@ -313,6 +328,26 @@ def _artifact(body: Mapping[str, Any]) -> Artifact:
     return Artifact(link)
 
 
+def _told(body: Mapping[str, Any]) -> tuple[str | None, Any]:
+    """Code and words of an error, the gateway's or the service's own; no code if it is neither."""
+    error = dig(body, "ResponseMetadata", "Error")
+    if error:
+        code = dig(error, "Code")
+        return (code if isinstance(code, str) and code else None), dig(error, "Message")
+    code = body.get("code")
+    return (str(code) if type(code) is int and code in FIVE_DIGITS else None), body.get("message")
+
+
+def _ended(failure: Failure) -> Observation:
+    """What an error says of the job that was looked at, if it speaks of that at all."""
+    code = failure.vendor_code or ""
+    if code in FAILED:
+        return Observation(Sight.FAILED, code, failure=failure)
+    if code in MISSING:
+        return Observation(Sight.MISSING, code)
+    raise NotUnderstood(f"the answer is an error, {code[:40]!r}, and no job's record")
+
+
 def _as_failure(code: str, message: str) -> Failure:
     return Failure(CODES.get(code, FailureCode.VENDOR_ERROR), f"Jimeng refused or failed: {message}", code, message)
 
@@ -323,11 +358,10 @@ def sign(prepared: Prepared, access_key: str, secret_key: str, date: str) -> dic
     `date` is the UTC time as YYYYMMDDTHHMMSSZ. All of `Content-Type`, `Host` and the X- headers are signed.
     """
     url = urlsplit(prepared.url)
-    host = url.netloc.removesuffix(":443") if url.scheme == "https" else url.netloc.removesuffix(":80")
+    host = url.netloc.removesuffix(":443").removesuffix(":80")
     digest = sha256(prepared.content).hexdigest()
-    signed = {"host": host, "x-content-sha256": digest, "x-date": date}
-    if kind := prepared.headers.get("content-type"):
-        signed["content-type"] = kind
+    sent = {name: value for name, value in prepared.headers.items() if name == "content-type" or name.startswith("x-")}
+    signed = {**sent, "host": host, "x-content-sha256": digest, "x-date": date}
     names = ";".join(sorted(signed))
     headers = "".join(f"{name}:{signed[name].strip()}\n" for name in sorted(signed))
     request = "\n".join((prepared.method, url.path or "/", canonical_query(url.query), headers, names, digest))

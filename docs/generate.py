@@ -68,13 +68,13 @@ def vendor_page(vendor: Vendor) -> str:
     if vendor.picture_options:
         keys = ", ".join(f"`{key}` ({role.value})" for key, role in vendor.picture_options.items())
         lines += [f"Pictures may also be links in `metadata`: {keys}.", ""]
-    if vendor.resolution_words:
+    if vendor.option_words:
         words = (
-            f"`{key}={word}` ({lines_})"
-            for key, each in vendor.resolution_words.items()
-            for word, lines_ in each.items()
+            f"`{key}={word}` ({field} {meaning})"
+            for key, (field, each) in vendor.option_words.items()
+            for word, meaning in each.items()
         )
-        lines += [f"Words for a resolution: {', '.join(words)}.", ""]
+        lines += [f"The vendor's own words: {', '.join(words)}.", ""]
     lines += ["## Pictures", "", *_picture_rules(vendor), "", "## Terms", ""]
     lines += [f"- **Link of a result**: {terms.link}.", f"- **Record of a job**: {terms.record}."]
     lines += [f"- **Cancelling**: {terms.cancel}.", f"- **Billing**: {terms.billing}."]

@@ -12,6 +12,7 @@ from videogate.vendorkit import inputs
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.facts import Model
 from videogate.vendorkit.fit import fit
+from videogate.vendorkit.values import is_empty
 
 SHOWN_MODELS = 12  # names in an error text
 
@@ -112,7 +113,7 @@ def lift(spec: TaskSpec, vendor: Vendor) -> TaskSpec:
 
     Raises InvalidRequest.
     """
-    flat = inputs.lift_words(inputs.lift_options(spec, vendor.option_groups), vendor.resolution_words)
+    flat = inputs.lift_words(inputs.lift_options(spec, vendor.option_groups), vendor.option_words)
     return inputs.lift_pictures(flat, vendor.picture_options)
 
 
@@ -127,7 +128,7 @@ def check(lifted: TaskSpec, vendor: Vendor, offered: Model) -> tuple[TaskSpec, F
     pictures = inputs.arrange(lifted, model, vendor.models.values())
     given = {key: value for key, value in lifted.options.items() if key != "action" or not offered.others}
     options, unused = inputs.unused_options(given, model)
-    for name in sorted(model.required_options - options.keys()):
+    for name in sorted(model.required_options - {key for key, value in options.items() if not is_empty(value)}):
         raise InvalidRequest(
             f"{model.name} needs metadata.{name}.", param=f"metadata.{name}", code="missing_required_parameter"
         )

@@ -140,7 +140,8 @@ class Vendor(ABC):
         codes: the vendor's error codes, or how they begin, with what each means to us.
         picture_options: metadata keys whose value is a picture's link, with the role it plays. The engine takes them
             out of `options` and checks them like any other picture.
-        resolution_words: metadata keys that say a resolution in the vendor's own words, with what each word means.
+        option_words: metadata keys that say a resolution or length in the vendor's own words: the field (`resolution`
+            or `seconds`), and what each word means.
         takes_callbacks: whether it calls a URL when a job changes; it then gets `Order.callback_url`.
         option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
     """
@@ -152,7 +153,7 @@ class Vendor(ABC):
     terms: ClassVar[Terms]
     codes: ClassVar[Iterable[tuple[str, FailureCode]]]
     picture_options: ClassVar[Mapping[str, Role]] = {}
-    resolution_words: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    option_words: ClassVar[Mapping[str, tuple[str, Mapping[str, str]]]] = {}
     takes_callbacks: ClassVar[bool] = False
     option_groups: ClassVar[frozenset[str]] = frozenset()
 
@@ -276,7 +277,8 @@ class Vendor(ABC):
         return replace(
             failure,
             message=self.client.redact(failure.message),
-            vendor_message=None if words is None else self.client.redact(words),
+            vendor_code=failure.vendor_code and self.client.redact(failure.vendor_code),
+            vendor_message=words and self.client.redact(words),
         )
 
     def _throttled(self, reply: Reply, refusal: Refusal | None) -> Throttled:

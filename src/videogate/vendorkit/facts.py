@@ -4,8 +4,8 @@ A fact is asked for by what it says ("which lengths?"), never by the name of a v
 a variant that leaves the decision to the upstream.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from videogate.task.frames import Frame
 from videogate.task.model import Role
@@ -120,6 +120,12 @@ class Model:
     def ways(self) -> tuple["Model", ...]:
         """Every way to use this name, the usual one first."""
         return (self, *self.others)
+
+
+def in_ways(ways: Iterable[Model]) -> Model:
+    """The ways of one name as one model, the first of them the usual one."""
+    first, *others = ways
+    return replace(first, others=tuple(others))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,19 +46,24 @@ def lift_options(spec: TaskSpec, groups: Collection[str]) -> TaskSpec:
     )
 
 
-def lift_words(spec: TaskSpec, words: Mapping[str, Mapping[str, str]]) -> TaskSpec:
-    """Read the vendor's own words for a resolution among the options (`mode=pro`) as the request's resolution.
+def lift_words(spec: TaskSpec, words: Mapping[str, tuple[str, Mapping[str, str]]]) -> TaskSpec:
+    """Read the vendor's own words among the options (`mode=pro`) as what they say of a field (`resolution`).
 
-    Raises InvalidRequest for a word that the vendor does not have.
+    The request's own field wins. Raises InvalidRequest for a word that the vendor does not have.
     """
-    options, resolution = dict(spec.options), spec.resolution
-    for key, meanings in words.items():
+    options, fields = dict(spec.options), {}
+    for key, (field, meanings) in words.items():
         if (value := options.pop(key, None)) in (None, ""):
             continue
         if str(value).lower() not in meanings:
             raise InvalidRequest(f"metadata.{key} must be one of {', '.join(meanings)}.", param=f"metadata.{key}")
-        resolution = resolution or meanings[str(value).lower()]
-    return replace(spec, options=options, resolution=resolution)
+        fields[field] = meanings[str(value).lower()]
+    return replace(
+        spec,
+        options=options,
+        resolution=spec.resolution or fields.get("resolution"),
+        seconds=spec.seconds or fields.get("seconds"),
+    )
 
 
 def lift_pictures(spec: TaskSpec, keys: Mapping[str, Role]) -> TaskSpec:
@@ -108,6 +113,9 @@ def choose_way(spec: TaskSpec, model: Model) -> Model:
         if not ways:
             names = ", ".join(way.way for way in model.ways)
             raise InvalidRequest(f"metadata.action must be one of {names}.", param="metadata.action")
+    # A way that needs an option is meant by whoever gives it, and by nobody else.
+    able = [way for way in ways if way.required_options <= spec.options.keys()]
+    ways = tuple(sorted(able, key=lambda way: -len(way.required_options))) or ways
     for way in ways:
         if (placed := _place(spec.pictures, way.pictures)) is not None and _lacks(placed, way.pictures) is None:
             return way

@@ -21,7 +21,7 @@ from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
 from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
-from videogate.vendorkit.facts import Choices, FrameTable, LengthRule, Limits, Model, PictureRule, Terms
+from videogate.vendorkit.facts import Choices, FrameTable, LengthRule, Limits, Model, PictureRule, Terms, in_ways
 from videogate.vendorkit.values import Read, as_int, as_text, dig, read_options, text
 
 
@@ -57,12 +57,10 @@ FRAME_COUNTS: Mapping[str, int] = {"5": 121, "10": 241}
 # A caller's option, and how it is read.
 OPTIONS: Mapping[str, Read] = {
     "seed": as_int,
-    "frames": as_int,
     "template_id": as_text,
     "camera_strength": as_text,
 }
 SEED = frozenset({"seed"})
-COMMON = SEED | {"frames"}
 CAMERA = frozenset({"template_id", "camera_strength"})
 
 
@@ -79,25 +77,28 @@ FIRST_AND_LAST = _pictures({Role.FIRST_FRAME: (1, 1), Role.LAST_FRAME: (1, 1)})
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A `req_key` used with certain pictures. `ratio`: the shape is sent; `shaped`: the picture gives it."""
+    """A `req_key` used with certain pictures. `ratio`: the shape is sent; `shaped`: the picture gives it; `counted`:
+    the length is sent.
+    """
 
     name: str
     pictures: PictureRule
     ratio: bool = False
     shaped: bool = False
     prompt_needed: bool = True
-    options: frozenset[str] = COMMON
+    options: frozenset[str] = SEED
+    counted: bool = True
     required: frozenset[str] = frozenset()
 
 
 TEXT = Way("text", NO_PICTURE, ratio=True)
 IMAGE = Way("image", FIRST, shaped=True)
 TWO_FRAMES = Way("frames", FIRST_AND_LAST, shaped=True)
-RECAMERA = Way("recamera", FIRST, shaped=True, options=COMMON | CAMERA, required=CAMERA)
+RECAMERA = Way("recamera", FIRST, shaped=True, options=SEED | CAMERA, required=CAMERA)
 PRO_IMAGE = replace(IMAGE, prompt_needed=False)
 # The second generation has one length and no word for it.
-OLD_TEXT = replace(TEXT, options=SEED)
-OLD_IMAGE = Way("image", FIRST, ratio=True, shaped=True, prompt_needed=False, options=SEED)
+OLD_TEXT = replace(TEXT, counted=False)
+OLD_IMAGE = Way("image", FIRST, ratio=True, shaped=True, prompt_needed=False, counted=False)
 
 FIVE: LengthRule = Choices((5,))
 FIVE_OR_TEN: LengthRule = Choices((5, 10))
@@ -231,6 +232,10 @@ class Jimeng(Vendor):
         "last_frame_url": Role.LAST_FRAME,
     }
 
+    option_words = {  # noqa: RUF012 (likewise)
+        "frames": ("seconds", {str(count): seconds for seconds, count in FRAME_COUNTS.items()}),
+    }
+
     def offered(self) -> Mapping[str, Model]:
         return {name: _model(name, tier, lengths, (way for way, _ in ways)) for name, tier, lengths, ways in MODELS}
 
@@ -243,9 +248,8 @@ class Jimeng(Vendor):
         body: dict[str, Any] = {"req_key": req_key}
         body |= {"prompt": order.prompt} if order.prompt else {}
         body |= {"aspect_ratio": order.fitted.ratio} if way.ratio and order.fitted.ratio else {}
-        given = read_options(order.options, OPTIONS)
-        body |= {"frames": _frames(order, given.pop("frames", None))} if "frames" in way.options else {}
-        return Call("POST", SUBMIT, json=body | _images(order) | given)
+        body |= {"frames": FRAME_COUNTS[order.fitted.seconds]} if way.counted else {}
+        return Call("POST", SUBMIT, json=body | _images(order) | read_options(order.options, OPTIONS))
 
     def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         body = reply.json()
@@ -284,7 +288,7 @@ class Jimeng(Vendor):
 
 
 def _model(name: str, tier: int, lengths: LengthRule, used: Iterable[Way]) -> Model:
-    first, *others = [
+    return in_ways(
         Model(
             name,
             frames=FrameTable({tier: FRAMES[tier]}, shaped=way.shaped),
@@ -298,18 +302,7 @@ def _model(name: str, tier: int, lengths: LengthRule, used: Iterable[Way]) -> Mo
             way=way.name,
         )
         for way in used
-    ]
-    return replace(first, others=tuple(others))
-
-
-def _frames(order: Order, asked: int | None) -> int:
-    """The length in frames. A caller may count them, too; the field `seconds` wins where both are given."""
-    if asked is None or order.asked_seconds:
-        return FRAME_COUNTS[order.fitted.seconds]
-    if asked in FRAME_COUNTS.values():
-        return asked
-    counts = " or ".join(str(each) for each in FRAME_COUNTS.values())
-    raise InvalidRequest(f"metadata.frames must be {counts}.", param="metadata.frames")
+    )
 
 
 def _images(order: Order) -> dict[str, Any]:

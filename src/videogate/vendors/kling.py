@@ -6,6 +6,7 @@ read 2026-11-23.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, Self
 from urllib.parse import urlsplit
 from warnings import catch_warnings, simplefilter
@@ -13,7 +14,7 @@ from warnings import catch_warnings, simplefilter
 import jwt
 from jwt.warnings import InsecureKeyLengthWarning
 from pydantic import SecretStr, model_validator
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
 from videogate.task.errors import Failure, FailureCode, NotUnderstood
 from videogate.task.frames import Frame
@@ -31,6 +32,7 @@ from videogate.vendorkit.facts import (
     PictureRule,
     Span,
     Terms,
+    in_ways,
 )
 from videogate.vendorkit.values import Read, as_bool, as_number, as_object, as_text, dig, list_of, read_options, text
 
@@ -90,7 +92,8 @@ OPTIONS: Mapping[str, Read] = {
     "watermark_info": _watermark,
     "watermark": _watermark,
 }
-COMMON = frozenset({"negative_prompt", "watermark_info", "watermark"})
+ANY = frozenset({"watermark_info", "watermark"})
+COMMON = ANY | {"negative_prompt"}
 FIRST_GENERATION = COMMON | {"cfg_scale"}
 SOUND = COMMON | {"sound", "voice_list"}
 THIRD = SOUND | {"multi_shot", "shot_type", "multi_prompt", "element_list"}
@@ -117,19 +120,26 @@ OMNI = "/v1/videos/omni-video"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An endpoint used with certain pictures. `shaped`: a picture gives the shape, so no ratio is sent."""
+    """An endpoint used with certain pictures.
+
+    `shaped`: a picture gives the shape, so no ratio is sent. `unread`: a model's options that mean nothing here.
+    """
 
     name: str
     path: str
     pictures: PictureRule
     shaped: bool = False
     prompt_needed: bool = False
+    unread: frozenset[str] = frozenset()
 
 
-TEXT = Way("text", TEXT2VIDEO, NO_PICTURE, prompt_needed=True)
+MASKS = frozenset({"static_mask", "dynamic_masks"})
+
+TEXT = Way("text", TEXT2VIDEO, NO_PICTURE, prompt_needed=True, unread=MASKS)
 IMAGE = Way("image", IMAGE2VIDEO, FIRST, shaped=True)
-TWO_FRAMES = Way("frames", IMAGE2VIDEO, FIRST_AND_LAST, shaped=True)
-SEVERAL = Way("references", MULTI_IMAGE, REFERENCES, prompt_needed=True)
+# An end frame, masks and a camera exclude each other.
+TWO_FRAMES = Way("frames", IMAGE2VIDEO, FIRST_AND_LAST, shaped=True, unread=MASKS | {"camera_control"})
+SEVERAL = Way("references", MULTI_IMAGE, REFERENCES, prompt_needed=True, unread=frozenset({"cfg_scale"}))
 OMNI_TEXT = replace(TEXT, path=OMNI)
 OMNI_IMAGE = replace(IMAGE, path=OMNI, prompt_needed=True)
 OMNI_FRAMES = replace(TWO_FRAMES, path=OMNI, pictures=OMNI_FIRST_AND_LAST, prompt_needed=True)
@@ -152,7 +162,7 @@ MODELS: tuple[tuple[str, str, frozenset[str], tuple[tuple[str, tuple[int, ...], 
     (
         "kling-v1",
         "legacy",
-        FIRST_GENERATION | {"camera_control", "static_mask", "dynamic_masks"},
+        FIRST_GENERATION | MASKS | {"camera_control"},
         (("text", STD_PRO, FIVE_OR_TEN), ("image", STD_PRO, FIVE_OR_TEN), ("frames", STD_PRO, FIVE)),
     ),
     ("kling-v1-5", "legacy", FIRST_GENERATION, (("image", STD_PRO, FIVE_OR_TEN), ("frames", PRO, FIVE_OR_TEN))),
@@ -191,13 +201,13 @@ MODELS: tuple[tuple[str, str, frozenset[str], tuple[tuple[str, tuple[int, ...], 
     (
         "kling-video-o1",
         "omni",
-        COMMON | {"element_list", "video_list"},
+        ANY | {"element_list", "video_list"},
         tuple((way, STD_PRO, UP_TO_TEN) for way in WAYS["omni"]),
     ),
     (
         "kling-v3-omni",
         "omni",
-        COMMON | {"element_list", "video_list", "sound"},
+        ANY | {"element_list", "video_list", "sound"},
         tuple((way, ALL, UP_TO_FIFTEEN) for way in WAYS["omni"]),
     ),
 )
@@ -244,7 +254,9 @@ CODES: Mapping[int, FailureCode] = {
     1303: FailureCode.RATE_LIMITED,
     1304: FailureCode.VENDOR_CREDENTIALS,
 }
-MISSING = frozenset({1203})
+MISSING = frozenset({"1203"})
+# Trouble inside: nobody says whether a job came of the call, so these are no refusals.
+TROUBLE = frozenset({5000, 5001, 5002})
 # A failed job has no code, only a sentence.
 WORDS: tuple[tuple[str, FailureCode], ...] = (
     ("risk control", FailureCode.MODERATION_BLOCKED),
@@ -271,12 +283,13 @@ class Kling(Vendor):
         "first_frame_url": Role.FIRST_FRAME,
         "last_frame_url": Role.LAST_FRAME,
         "images": Role.REFERENCE,
+        "image_list": Role.REFERENCE,
     }
-    resolution_words = {  # noqa: RUF012 (likewise)
-        "mode": {mode: f"{lines}P" for lines, mode in MODES.items()},
+    option_words = {  # noqa: RUF012 (likewise)
+        "mode": ("resolution", {mode: f"{lines}P" for lines, mode in MODES.items()}),
     }
     takes_callbacks = True
-    _token: tuple[str, float] = ("", 0.0)
+    _token: tuple[str, float] = ("", -inf)
 
     def offered(self) -> Mapping[str, Model]:
         return {name: _model(name, WAYS[generation], options, ways) for name, generation, options, ways in MODELS}
@@ -306,8 +319,8 @@ class Kling(Vendor):
     def read_observation(self, reply: Reply) -> Observation:
         body = reply.json()
         word = text(dig(body, "data", "task_status"))
-        if word is None and dig(body, "code") in MISSING and self.read_refusal(reply):
-            return Observation(Sight.MISSING, str(body["code"]))
+        if word is None and (code := text(dig(body, "code"))) in MISSING and self.read_refusal(reply):
+            return Observation(Sight.MISSING, str(code))
         sight = SIGHTS.get(word or "")
         if word is None or sight is None or dig(body, "code") != 0:
             raise NotUnderstood(f"the answer says {(word or str(dig(body, 'code')))[:40]!r}, which is no task status")
@@ -321,7 +334,9 @@ class Kling(Vendor):
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()
         code, message = body.get("code"), body.get("message")
-        if type(code) is not int or code == 0 or not isinstance(message, str) or dig(body, "data", "task_id"):
+        if type(code) is not int or code == 0 or code in TROUBLE or not isinstance(message, str):
+            return None
+        if dig(body, "data", "task_id"):
             return None
         failure = _as_failure(CODES.get(code, FailureCode.VENDOR_ERROR), str(code), message)
         return Refusal(failure, later=failure.code is FailureCode.RATE_LIMITED)
@@ -332,14 +347,15 @@ class Kling(Vendor):
         try:
             signer = Webhook(self.config.webhook_secret.get_secret_value())
             signer.verify(notice.content, dict(notice.headers), json_parse=False)
-        except (WebhookVerificationError, ValueError):
+        except (WebhookVerificationError, EmptyWebhookSecretError, ValueError):
             return False
         return True
 
     def _fresh_token(self) -> str:
         token, renewed = self._token
         now = self.clock()
-        if abs(now - renewed) >= TOKEN_RENEWED:
+        # A clock that was set back would make of a kept token one that is not valid yet.
+        if not 0 <= now - renewed < TOKEN_RENEWED:
             claims = {"iss": self.config.access_key.get_secret_value()}
             claims |= {"exp": int(now) + TOKEN_SECONDS, "nbf": int(now) - TOKEN_SKEW}
             with catch_warnings():
@@ -352,22 +368,21 @@ class Kling(Vendor):
 def _model(
     name: str, ways: Mapping[str, Way], options: frozenset[str], used: Iterable[tuple[str, tuple[int, ...], LengthRule]]
 ) -> Model:
-    first, *others = [
+    return in_ways(
         Model(
             name,
-            frames=_frames(ways[way], tiers),
+            frames=_frames(way, tiers),
             lengths=lengths,
-            pictures=ways[way].pictures,
+            pictures=way.pictures,
             usual_seconds=180,
-            prompt_needed=ways[way].prompt_needed,
+            prompt_needed=way.prompt_needed,
             abilities=frozenset({"sound"} & options),
-            options=options,
+            options=options - way.unread,
             source="https://app.klingai.com/cn/dev/document-api/apiReference/model/textToVideo",
-            way=way,
+            way=way.name,
         )
-        for way, tiers, lengths in used
-    ]
-    return replace(first, others=tuple(others))
+        for way, tiers, lengths in ((ways[word], tiers, lengths) for word, tiers, lengths in used)
+    )
 
 
 def _frames(way: Way, tiers: tuple[int, ...]) -> FrameRule:

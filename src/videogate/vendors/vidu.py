@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from videogate.task.errors import Failure, FailureCode, NotUnderstood
+from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnderstood
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
@@ -32,6 +32,7 @@ from videogate.vendorkit.facts import (
     Span,
     Terms,
     TierLengths,
+    in_ways,
 )
 from videogate.vendorkit.values import Read, as_bool, as_int, as_object, as_text, dig, list_of, read_options, text
 
@@ -78,12 +79,13 @@ OPTIONS: Mapping[str, Read] = {
 }
 COMMON = frozenset({"seed", "movement_amplitude", "off_peak", "watermark", "wm_url", "wm_position", "meta_data"})
 MUSIC = COMMON | {"bgm"}
-SOUND = COMMON | {"bgm", "audio", "audio_type", "voice_id"}
+SOUND = COMMON | {"audio", "audio_type", "voice_id"}
+SOUND_AND_MUSIC = SOUND | MUSIC
 
 
 def _pictures(counts: Mapping[Role, tuple[int, int]], least: int = 1) -> PictureRule:
-    # Base64 of 10 MB at most, although a link may lead to more.
-    return PictureRule(counts, most_bytes=10_000_000, side=(least, 16_384), stretch=4)
+    # A file is base64 of less than 10 MB; a link, which only the vendor opens, may lead to 50.
+    return PictureRule(counts, most_bytes=9_999_999, side=(least, 16_384), stretch=4)
 
 
 NO_PICTURE = PictureRule()
@@ -91,6 +93,8 @@ FIRST = _pictures({Role.FIRST_FRAME: (1, 1)})
 FIRST_AND_LAST = _pictures({Role.FIRST_FRAME: (1, 1), Role.LAST_FRAME: (1, 1)})
 REFERENCES = _pictures({Role.REFERENCE: (1, 7)}, least=128)
 UP_TO_THREE = _pictures({Role.REFERENCE: (1, 3)}, least=128)
+# A whole request is 20 MB at most; what is not pictures is small.
+PICTURES_MOST = 19_900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,7 @@ class Way:
     path: str
     pictures: PictureRule
     options: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
     shaped: bool = False
     prompt_needed: bool = False
 
@@ -108,15 +113,18 @@ class Way:
 TEXT = Way("text", "/ent/v2/text2video", NO_PICTURE, frozenset({"style"}), prompt_needed=True)
 IMAGE = Way("image", "/ent/v2/img2video", FIRST, frozenset({"is_rec"}), shaped=True)
 TWO_FRAMES = Way("frames", "/ent/v2/start-end2video", FIRST_AND_LAST, frozenset({"is_rec"}), shaped=True)
-SEVERAL = Way(
-    "references",
-    "/ent/v2/reference2video",
-    REFERENCES,
-    frozenset({"subjects", "auto_subjects", "videos"}),
-    prompt_needed=True,
-)
+SEVERAL = Way("references", "/ent/v2/reference2video", REFERENCES, prompt_needed=True)
 FEW = replace(SEVERAL, pictures=UP_TO_THREE)
-PATHS: Mapping[str, str] = {way.name: way.path for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL)}
+WITH_FILMS = replace(SEVERAL, options=frozenset({"videos"}))
+# Subjects bring pictures of their own, beside which there must be no others.
+SUBJECTS = replace(
+    SEVERAL,
+    name="subjects",
+    pictures=NO_PICTURE,
+    options=frozenset({"subjects", "auto_subjects"}),
+    required=frozenset({"subjects"}),
+)
+PATHS: Mapping[str, str] = {way.name: way.path for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL, SUBJECTS)}
 
 FIVE = Choices((5,))
 FOUR = Choices((4,))
@@ -151,20 +159,29 @@ MODELS: tuple[tuple[str, frozenset[str], tuple[tuple[Way, tuple[int, ...], Lengt
             (IMAGE, FROM_540, UP_TO_SIXTEEN),
             (TWO_FRAMES, FROM_540, UP_TO_SIXTEEN),
             (SEVERAL, FROM_540, THREE_TO_SIXTEEN),
+            (SUBJECTS, FROM_540, THREE_TO_SIXTEEN),
         ),
     ),
     ("viduq3", SOUND, ((SEVERAL, FROM_540, THREE_TO_SIXTEEN),)),
     ("viduq3-mix", SOUND - {"off_peak"}, ((SEVERAL, FROM_720, THREE_TO_SIXTEEN),)),
     ("viduq3-pro-fast", SOUND, ((IMAGE, FROM_720, UP_TO_SIXTEEN),)),
-    ("viduq2", SOUND, ((TEXT, FROM_540, UP_TO_TEN), (SEVERAL, FROM_540, UP_TO_TEN))),
+    (
+        "viduq2",
+        SOUND_AND_MUSIC,
+        ((TEXT, FROM_540, UP_TO_TEN), (SEVERAL, FROM_540, UP_TO_TEN), (SUBJECTS, FROM_540, UP_TO_TEN)),
+    ),
     (
         "viduq2-pro",
-        SOUND,
-        ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT), (SEVERAL, FROM_540, UP_TO_TEN)),
+        SOUND_AND_MUSIC,
+        ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT), (WITH_FILMS, FROM_540, UP_TO_TEN)),
     ),
-    ("viduq2-turbo", SOUND, ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT))),
-    ("viduq2-pro-fast", SOUND, ((IMAGE, FROM_720, UP_TO_TEN), (TWO_FRAMES, FROM_720, UP_TO_EIGHT))),
-    ("viduq1", MUSIC, ((TEXT, FULL, FIVE), (IMAGE, FULL, FIVE), (TWO_FRAMES, FULL, FIVE), (SEVERAL, FULL, FIVE))),
+    ("viduq2-turbo", SOUND_AND_MUSIC, ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT))),
+    ("viduq2-pro-fast", SOUND_AND_MUSIC, ((IMAGE, FROM_720, UP_TO_TEN), (TWO_FRAMES, FROM_720, UP_TO_EIGHT))),
+    (
+        "viduq1",
+        MUSIC,
+        tuple((way, FULL, FIVE) for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL, SUBJECTS)),
+    ),
     ("viduq1-classic", MUSIC, ((IMAGE, FULL, FIVE), (TWO_FRAMES, FULL, FIVE))),
     (
         "vidu2.0",
@@ -179,6 +196,7 @@ MODELS: tuple[tuple[str, frozenset[str], tuple[tuple[Way, tuple[int, ...], Lengt
             (IMAGE, FROM_360, EIGHT_AT_720),
             (TWO_FRAMES, FROM_360, EIGHT_AT_720),
             (FEW, FROM_360, EIGHT_AT_720),
+            (SUBJECTS, FROM_360, EIGHT_AT_720),
         ),
     ),
 )
@@ -229,12 +247,14 @@ CODES: Mapping[str, FailureCode] = {
     "UserCancelled": FailureCode.VENDOR_CANCELLED,
     "Unauthorized": FailureCode.VENDOR_CREDENTIALS,
     "Forbidden": FailureCode.VENDOR_CREDENTIALS,
-    "NotFound": FailureCode.MODEL_UNAVAILABLE,
     "QuotaExceeded": FailureCode.RATE_LIMITED,
     "TooManyRequests": FailureCode.RATE_LIMITED,
     "SystemThrottling": FailureCode.RATE_LIMITED,
 }
-MISSING = frozenset({"TaskNotFound", "CreationNotFound"})
+MISSING = frozenset({"TaskNotFound"})
+# Says that the call was given up, not that nothing came of it.
+OPEN = frozenset({"Canceled"})
+_TOO_MANY = 429
 
 
 class Vidu(Vendor):
@@ -267,7 +287,7 @@ class Vidu(Vendor):
         body |= {"prompt": order.prompt} if order.prompt else {}
         body |= {"callback_url": order.callback_url} if order.callback_url else {}
         body |= {"aspect_ratio": order.fitted.ratio} if order.fitted.ratio else {}
-        body |= {"images": [picture.link() for picture in order.pictures]} if order.pictures else {}
+        body |= {"images": _images(order)} if order.pictures else {}
         return Call("POST", PATHS[order.model.way], json=body | read_options(order.options, OPTIONS))
 
     def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
@@ -305,14 +325,18 @@ class Vidu(Vendor):
         body = reply.json_or_empty()
         # Some of its products put the reason where the others have the status again.
         code, message = body.get("reason") or body.get("code"), body.get("message")
-        if not (isinstance(code, str) and code and isinstance(message, str)) or body.get("task_id"):
+        if not (isinstance(code, str) and code and isinstance(message, str)) or body.get("task_id") or code in OPEN:
             return None
         failure = _as_failure(code, message)
-        return Refusal(failure, later=failure.code is FailureCode.RATE_LIMITED)
+        # A 429 whose reason we do not know created nothing either.
+        later = failure.code is FailureCode.RATE_LIMITED or (
+            reply.status == _TOO_MANY and failure.code is FailureCode.VENDOR_ERROR
+        )
+        return Refusal(failure, later)
 
 
 def _model(name: str, options: frozenset[str], used: Iterable[tuple[Way, tuple[int, ...], LengthRule]]) -> Model:
-    first, *others = [
+    return in_ways(
         Model(
             name,
             frames=_frames(name, way, tiers),
@@ -322,17 +346,28 @@ def _model(name: str, options: frozenset[str], used: Iterable[tuple[Way, tuple[i
             prompt_needed=way.prompt_needed,
             abilities=frozenset({"sound"} if "audio" in options else ()),
             options=options | way.options,
+            required_options=way.required,
             source="https://platform.vidu.com/docs",
             way=way.name,
         )
         for way, tiers, lengths in used
-    ]
-    return replace(first, others=tuple(others))
+    )
 
 
 def _frames(name: str, way: Way, tiers: tuple[int, ...]) -> FrameRule:
     tables = SHAPES if name.startswith(("viduq2", "viduq3")) else FRAMES
     return PictureFrames(tiers, multiple=2) if way.shaped else FrameTable({lines: tables[lines] for lines in tiers})
+
+
+def _images(order: Order) -> list[str]:
+    links = [picture.link() for picture in order.pictures]
+    if sum(map(len, links)) > PICTURES_MOST:
+        raise InvalidRequest(
+            "Vidu takes at most 20 MB of pictures in one request, as base64: send smaller files, or links.",
+            param="input_reference",
+            code="unsupported_input",
+        )
+    return links
 
 
 def _artifact(body: Mapping[str, Any]) -> Artifact:

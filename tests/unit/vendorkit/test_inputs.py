@@ -105,13 +105,14 @@ def test_a_list_of_links_is_as_many_pictures() -> None:
     assert [each.url for each in lifted.pictures] == ["https://example.com/1.png", "https://example.com/2.png"]
 
 
-WORDS = {"mode": {"std": "720P", "pro": "1080P"}}
+WORDS = {"mode": ("resolution", {"std": "720P", "pro": "1080P"}), "frames": ("seconds", {"121": "5"})}
 
 
-def test_a_vendors_word_for_a_resolution_is_one() -> None:
-    """It is fitted and reported like a resolution; the request's own field wins; a word that is none is named."""
+def test_a_vendors_word_for_a_field_is_one() -> None:
+    """It is fitted and reported like the field that says the same, which wins; a word that is none is named."""
     assert lift_words(with_options(mode="PRO", a=1), WORDS) == replace(SPEC, options={"a": 1}, resolution="1080P")
     assert lift_words(replace(with_options(mode="pro"), resolution="720P"), WORDS).resolution == "720P"
+    assert lift_words(with_options(frames=121), WORDS) == replace(SPEC, seconds="5")
     with pytest.raises(InvalidRequest, match="one of std, pro") as caught:
         lift_words(with_options(mode="best"), WORDS)
 
@@ -139,6 +140,15 @@ WAYS = replace(
 def test_the_way_follows_from_the_pictures(pictures: tuple[Picture, ...], options: dict[str, Any], way: str) -> None:
     """The first way that takes them is chosen, unless the caller names one; where none does, the closest tells why."""
     assert choose_way(replace(SPEC, pictures=pictures, options=options), WAYS).way == way
+
+
+def test_a_way_is_chosen_by_the_option_that_it_needs() -> None:
+    """Who gives what only one way needs means that way; nobody else comes to it."""
+    camera = replace(TEXT, way="camera", options=frozenset({"move"}), required_options=frozenset({"move"}))
+    able = replace(TEXT, way="text", others=(camera,))
+
+    assert choose_way(with_options(move="left"), able).way == "camera"
+    assert choose_way(SPEC, replace(camera, others=(replace(TEXT, way="text"),))).way == "text"
 
 
 def test_an_unknown_action_is_named() -> None:

@@ -29,6 +29,8 @@ EXCERPT = 2_000  # characters of a body that are kept as evidence
 
 _QUERY = re.compile(r"(https?:\\?/\\?/[^\s\"'<>?]+)\?[^\s\"'<>]+")  # JSON may write a slash as \/
 
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")  # a JWT, which some vendors' requests are signed with
+
 # Raised before the request's first byte leaves; every other transport error may come after it.
 NEVER_SENT = (
     httpx.ConnectError,
@@ -225,7 +227,7 @@ class VendorClient:
         """Take secrets and the query of every link (signatures live there) out of a text."""
         for secret in self._secrets:
             text = text.replace(secret, "[secret]")
-        return _QUERY.sub(r"\1?[…]", text)
+        return _TOKEN.sub("[secret]", _QUERY.sub(r"\1?[…]", text))
 
     async def _exchange(self, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize) -> Reply:
         headers = {**prepared.headers, **authorize(prepared)}

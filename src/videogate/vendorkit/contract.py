@@ -41,7 +41,7 @@ class VendorConfig(BaseModel):
     validator of the vendor's says what is missing. Fields are declared by the vendor; these two are everybody's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     base_url: str
     poll_interval: float = 2.0  # seconds; the schedule's floor

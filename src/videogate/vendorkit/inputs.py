@@ -164,7 +164,8 @@ def _role_for(picture: Picture, room: Mapping[Role, int]) -> Role | None:
     if room.get(picture.role):
         return picture.role
     # A model with nothing but references takes a first frame as one of them.
-    return Role.REFERENCE if set(room) == {Role.REFERENCE} and room[Role.REFERENCE] else None
+    only_references = picture.role is Role.FIRST_FRAME and set(room) == {Role.REFERENCE}
+    return Role.REFERENCE if only_references and room[Role.REFERENCE] else None
 
 
 def _too_many(spec: TaskSpec, model: Model, siblings: Iterable[Model]) -> InvalidRequest:

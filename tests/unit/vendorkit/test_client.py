@@ -388,6 +388,7 @@ def test_no_retry_after_breaks_anything(value: str) -> None:
         ("see https://a.test/v.mp4?Expires=1&Signature=s.", "see https://a.test/v.mp4?[…]"),
         ('{"url": "https:\\/\\/a.test\\/v.mp4?Signature=s"}', '{"url": "https:\\/\\/a.test\\/v.mp4?[…]"}'),
         ("http://a.test/?x https://b.test/?y", "http://a.test/?[…] https://b.test/?[…]"),
+        ("bearer eyJhbGci.eyJpc3M.c2lnbg", "bearer [secret]"),
         ("what? nothing", "what? nothing"),
         ("https://a.test/plain", "https://a.test/plain"),
     ],

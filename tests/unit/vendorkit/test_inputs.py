@@ -233,6 +233,7 @@ def test_a_named_frame_keeps_its_picture() -> None:
         (ONE, (REFERENCE, REFERENCE), "Models that take 2: two, any"),
         (ONE, (LAST,), "one takes 1 picture at most as first_frame"),
         (ANY, (REFERENCE,) * 4, "any takes 3 pictures at most"),
+        (ANY, (LAST,), "any takes 3 pictures at most as reference"),
     ],
 )
 def test_too_many_pictures(able: Model, pictures: tuple[Picture, ...], hint: str) -> None:

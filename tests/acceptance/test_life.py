@@ -13,7 +13,14 @@ from acceptance.conftest import KEY, World, ended, wait_until
 from videogate.cli.children import Child, ChildFailed
 from videogate.media.probe import probe
 
-MODELS = ("sora-2", "wan2.5-t2v-preview")
+# One model of each vendor.
+MODELS = {
+    "sora": "sora-2",
+    "wanxiang": "wan2.5-t2v-preview",
+    "kling": "kling-v1",
+    "jimeng": "jimeng_vgfm_t2v_l20",
+    "vidu": "viduq1",
+}
 
 
 def client_of(server: Child) -> httpx.Client:
@@ -70,10 +77,10 @@ def test_kill_9_loses_nothing_and_pays_nothing_twice(world: World, stage: str) -
     def come(server: Child) -> set[str]:
         return {line["task"] for line in log_of(server) if line["event"] == event}
 
-    for vendor in ("sora", "wanxiang") if fault else ():
+    for vendor in MODELS if fault else ():
         world.fault(vendor=vendor, times=None, **fault)  # type: ignore[arg-type]
     with world.gateway() as server, client_of(server) as client:
-        made = [create(client, model, number) for number in range(3) for model in MODELS]
+        made = [create(client, model, number) for number in range(3) for model in MODELS.values()]
         wait_until(lambda: len(come(server)) >= many)
         kill(server)
     world.no_faults()
@@ -101,21 +108,26 @@ def test_kill_9_loses_nothing_and_pays_nothing_twice(world: World, stage: str) -
 @pytest.mark.parametrize("mode", ["drop_after", "error_after", "no_id", "half", "html"])
 def test_a_lost_answer_is_never_sent_again(world: World, mode: str) -> None:
     """A vendor that took the job and lost the answer is asked once; the task says in plain words what happened."""
-    world.fault(vendor="sora", op="submit", mode=mode, times=1)
+    for vendor in MODELS:
+        world.fault(vendor=vendor, op="submit", mode=mode, times=1)
     with world.gateway(UNKNOWN_WINDOW="0.5") as server, client_of(server) as client:
-        video = ended(client, create(client, "sora-2", 1))
+        made = [create(client, model, 1) for model in MODELS.values()]
+        videos = [ended(client, video) for video in made]
 
-    assert (video["status"], video["error"]["code"]) == ("failed", "submission_outcome_unknown")
-    assert "not sent again" in video["error"]["message"]
-    assert len(world.paid()) <= 1
+    assert {video["status"] for video in videos} == {"failed"}
+    assert {video["error"]["code"] for video in videos} == {"submission_outcome_unknown"}
+    assert all("not sent again" in video["error"]["message"] for video in videos)
+    assert_paid_once(world)
 
 
 def test_what_was_surely_not_taken_is_sent_again(world: World) -> None:
-    """Throttled by the vendor, the video waits, is sent again and completes."""
-    world.fault(vendor="wanxiang", op="submit", mode="throttle", times=2)
+    """Throttled by the vendor, a video waits, is sent again and completes."""
+    for vendor in MODELS:
+        world.fault(vendor=vendor, op="submit", mode="throttle", times=2)
     with world.gateway() as server, client_of(server) as client:
-        assert ended(client, create(client, "wan2.5-t2v-preview", 1))["status"] == "succeeded"
-    assert len(world.paid()) == 1
+        made = [create(client, model, 1) for model in MODELS.values()]
+        assert {ended(client, video)["status"] for video in made} == {"succeeded"}
+    assert len(world.paid()) == len(MODELS)
 
 
 @pytest.mark.parametrize(
@@ -133,31 +145,46 @@ def test_what_was_surely_not_taken_is_sent_again(world: World) -> None:
         ("result", "error_before"),
     ],
 )
-@pytest.mark.parametrize("vendor", ["sora", "wanxiang"])
-def test_trouble_while_looking_or_fetching_ends_no_task(world: World, vendor: str, op: str, mode: str) -> None:
-    """Whatever a poll or a download meets, the task goes on and completes when the trouble is over."""
-    world.fault(vendor=vendor, op=op, mode=mode, times=2)
-    model = dict(zip(("sora", "wanxiang"), MODELS, strict=True))[vendor]
+def test_trouble_while_looking_or_fetching_ends_no_task(world: World, op: str, mode: str) -> None:
+    """Whatever a poll or a download meets, with any vendor, the task goes on and completes when the trouble is over."""
+    for vendor in MODELS:
+        world.fault(vendor=vendor, op=op, mode=mode, times=2)
     with world.gateway() as server, client_of(server) as client:
-        video = ended(client, create(client, model, 1))
+        made = [create(client, model, 1) for model in MODELS.values()]
+        videos = [ended(client, video) for video in made]
 
-    assert video["status"] == "succeeded", video["error"]
-    assert len(world.paid()) == 1
+    assert not [video["error"] for video in videos if video["status"] != "succeeded"]
+    assert len(world.paid()) == len(MODELS)
 
 
-@pytest.mark.parametrize("vendor", ["sora", "wanxiang"])
-@pytest.mark.parametrize(("mode", "code"), [("moderate", "moderation_blocked"), ("fail", None)])
-def test_the_vendors_reason_reaches_the_caller(world: World, vendor: str, mode: str, code: str | None) -> None:
-    """A job that the vendor ends as failed ends the task with our code, and the vendor's own words beside it."""
-    world.fault(vendor=vendor, op="poll", mode=mode, times=None)
-    model = dict(zip(("sora", "wanxiang"), MODELS, strict=True))[vendor]
+@pytest.mark.parametrize(("mode", "code"), [("moderate", "moderation_blocked"), ("fail", "vendor_error")])
+def test_the_vendors_reason_reaches_the_caller(world: World, mode: str, code: str) -> None:
+    """A job that any vendor ends as failed ends the task with our code, and the vendor's own words beside it."""
+    for vendor in MODELS:
+        world.fault(vendor=vendor, op="poll", mode=mode, times=None)
     with world.gateway() as server, client_of(server) as client:
-        video = ended(client, create(client, model, 1))
+        made = [create(client, model, 1) for model in MODELS.values()]
+        errors = {video["model"]: video["error"] for video in [ended(client, video) for video in made]}
 
-    assert video["status"] == "failed"
-    assert video["error"]["vendor_code"]
-    assert video["error"]["vendor_message"] in video["error"]["message"]
-    assert code is None or video["error"]["code"] == code
+    assert {model: error["code"] for model, error in errors.items()} == dict.fromkeys(MODELS.values(), code)
+    assert all(error["vendor_code"] or error["vendor_message"] for error in errors.values())
+    assert all((error["vendor_message"] or "") in error["message"] for error in errors.values())
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [("refuse", "vendor_credentials_refused"), ("moderate_submit", "moderation_blocked")],
+)
+def test_a_refused_submit_costs_nothing_and_says_why(world: World, mode: str, code: str) -> None:
+    """A vendor that refuses a submit in its own words ends the task with our code; nothing was made or sent again."""
+    for vendor in MODELS:
+        world.fault(vendor=vendor, op="submit", mode=mode, times=None)
+    with world.gateway() as server, client_of(server) as client:
+        made = [create(client, model, 1) for model in MODELS.values()]
+        errors = {video["model"]: video["error"] for video in [ended(client, video) for video in made]}
+
+    assert {model: error["code"] for model, error in errors.items()} == dict.fromkeys(MODELS.values(), code)
+    assert not world.paid()
 
 
 def test_sigterm_drains(world: World) -> None:

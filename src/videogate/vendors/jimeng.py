@@ -142,7 +142,6 @@ USES: Mapping[tuple[str, str], tuple[Way, str]] = {
     (name, way.name): (way, req_key) for name, _, _, ways in MODELS for way, req_key in ways
 }
 
-# Free accounts run one job of a product at once, paid ones two; no rate of calls is published.
 TERMS = Terms(
     title="Jimeng (即梦), Volcengine",
     source="https://www.volcengine.com/docs/85621",
@@ -151,6 +150,8 @@ TERMS = Terms(
     cancel="no call for it",
     billing="only when a video is returned",
 )
+
+# Free accounts run one job of a product at once, paid ones two; no rate of calls is published.
 LIMITS = Limits(polls_per_second=5, submits_per_second=1, submits_at_once=2, polls_at_once=8, fetches_at_once=4)
 
 # `done` says only that it is over: the code beside it says how.

@@ -213,7 +213,6 @@ MODELS: tuple[tuple[str, str, frozenset[str], tuple[tuple[str, tuple[int, ...], 
 )
 GENERATIONS: Mapping[str, str] = {name: generation for name, generation, _, _ in MODELS}
 
-# No rate of submits or queries is documented; what is limited is the number of jobs at once, by the account's packs.
 TERMS = Terms(
     title="Kling (可灵)",
     source="https://app.klingai.com/cn/dev/document-api",
@@ -222,6 +221,8 @@ TERMS = Terms(
     cancel="no call for it",
     billing="units, told as `final_unit_deduction`; whether a failed job gets them back is not documented",
 )
+
+# No rate of submits or queries is documented; what is limited is the number of jobs at once, by the account's packs.
 LIMITS = Limits(polls_per_second=10, submits_per_second=5, submits_at_once=4, polls_at_once=16, fetches_at_once=4)
 
 # `succeed` is this generation's spelling, `succeeded` the newer one's.

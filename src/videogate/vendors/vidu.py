@@ -201,7 +201,6 @@ MODELS: tuple[tuple[str, frozenset[str], tuple[tuple[Way, tuple[int, ...], Lengt
     ),
 )
 
-# Five jobs run at once for an organisation, more wait in its queue; no rate of calls is published.
 TERMS = Terms(
     title="Vidu",
     source="https://platform.vidu.com/docs",
@@ -210,6 +209,8 @@ TERMS = Terms(
     cancel="until the job is scheduled",
     billing="credits; whether a failed job gets them back is not documented",
 )
+
+# Five jobs run at once for an organisation, more wait in its queue; no rate of calls is published.
 LIMITS = Limits(polls_per_second=10, submits_per_second=5, submits_at_once=4, polls_at_once=16, fetches_at_once=4)
 
 # https://platform.vidu.com/docs/get-generation
@@ -253,7 +254,7 @@ CODES: Mapping[str, FailureCode] = {
 }
 MISSING = frozenset({"TaskNotFound"})
 # Says that the call was given up, not that nothing came of it.
-OPEN = frozenset({"Canceled"})
+TROUBLE = frozenset({"Canceled"})
 _TOO_MANY = 429
 
 
@@ -313,19 +314,11 @@ class Vidu(Vendor):
             failure=_failure(body) if sight is Sight.FAILED else None,
         )
 
-    def vouches(self, notice: Notice) -> bool:
-        names = notice.headers.get("x-hmac-signed-headers", "Date;x-request-nonce").split(";")
-        url = urlsplit(notice.url)
-        signed = "".join(f"{name}:{notice.headers.get(name.lower(), '')}\n" for name in names)
-        parts = ("POST", url.path or "/", url.query, "vidu", notice.headers.get("date", ""), signed)
-        digest = hmac(self.config.api_key.get_secret_value().encode(), "\n".join(parts).encode(), sha256).digest()
-        return compare_digest(b64encode(digest), notice.headers.get("x-hmac-signature", "").encode())
-
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()
         # Some of its products put the reason where the others have the status again.
         code, message = body.get("reason") or body.get("code"), body.get("message")
-        if not (isinstance(code, str) and code and isinstance(message, str)) or body.get("task_id") or code in OPEN:
+        if not (isinstance(code, str) and code and isinstance(message, str)) or body.get("task_id") or code in TROUBLE:
             return None
         failure = _as_failure(code, message)
         # A 429 whose reason we do not know created nothing either.
@@ -333,6 +326,14 @@ class Vidu(Vendor):
             reply.status == _TOO_MANY and failure.code is FailureCode.VENDOR_ERROR
         )
         return Refusal(failure, later)
+
+    def vouches(self, notice: Notice) -> bool:
+        names = notice.headers.get("x-hmac-signed-headers", "Date;x-request-nonce").split(";")
+        url = urlsplit(notice.url)
+        signed = "".join(f"{name}:{notice.headers.get(name.lower(), '')}\n" for name in names)
+        parts = ("POST", url.path or "/", url.query, "vidu", notice.headers.get("date", ""), signed)
+        digest = hmac(self.config.api_key.get_secret_value().encode(), "\n".join(parts).encode(), sha256).digest()
+        return compare_digest(b64encode(digest), notice.headers.get("x-hmac-signature", "").encode())
 
 
 def _model(name: str, options: frozenset[str], used: Iterable[tuple[Way, tuple[int, ...], LengthRule]]) -> Model:

@@ -213,7 +213,6 @@ MODELS: tuple[tuple[str, Family, tuple[int, ...], LengthRule], ...] = (
 )
 FAMILIES: Mapping[str, Family] = {name: family for name, family, _, _ in MODELS}
 
-# Polls: 20 a second for a whole account. Submits: 2 a second for most models, 5 for the newest.
 TERMS = Terms(
     title="Wanxiang (通义万相), Alibaba Cloud Model Studio",
     source="https://help.aliyun.com/zh/model-studio/text-to-video-api-reference",
@@ -222,6 +221,8 @@ TERMS = Terms(
     cancel="only while the job is PENDING",
     billing="each second of a finished video; failed jobs are not billed",
 )
+
+# Polls: 20 a second for a whole account. Submits: 2 a second for most models, 5 for the newest.
 LIMITS = Limits(polls_per_second=15, submits_per_second=2, submits_at_once=4, polls_at_once=16, fetches_at_once=4)
 
 # https://help.aliyun.com/zh/model-studio/manage-asynchronous-tasks; SUSPENDED is in the SDK only, and not final.

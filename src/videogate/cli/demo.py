@@ -1,6 +1,8 @@
 """`videogate demo`: the whole path with no key: simulated vendors, a real gateway, real videos."""
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -215,7 +217,8 @@ def _how_to_repeat(console: Console, jobs: list[Job]) -> None:
     base = "http://127.0.0.1:9000"
     console.print("\n[bold]Repeat it by hand[/]: simulated vendors in one terminal, the gateway in a second:")
     exports = " ".join(f"{name}={value}" for name, value in simulator.environment(base).items())
-    lines = ["videogate simulate", f"VIDEOGATE_API_KEYS={KEY} {exports} videogate serve"]
+    command = "videogate" if shutil.which("videogate") else os.path.relpath(sys.argv[0])
+    lines = [f"{command} simulate", f"VIDEOGATE_API_KEYS={KEY} {exports} {command} serve"]
     for job in jobs:
         image = " -F input_reference=@picture.png" if job.picture else ""
         lines.append(

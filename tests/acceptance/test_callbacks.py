@@ -56,6 +56,8 @@ def test_a_forged_callback_changes_nothing(world: World) -> None:
 
         forged = client.post(path, json={"state": "success"})
         guessed = client.post(path[:-4] + "0000", json={"state": "success"})
+        strange = client.post(path[:-4] + "é\U0001f600", content=b"\xff")
 
         assert (forged.status_code, forged.json()["error"]["code"]) == (401, "invalid_signature")
-        assert (guessed.status_code, guessed.json()["error"]["code"]) == (404, "route_not_found")
+        for answer in (guessed, strange):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "route_not_found")

@@ -31,7 +31,7 @@ class Callbacks:
 
     def genuine(self, vendor: Vendor, client_ref: str, token: str) -> bool:
         """Whether we gave this address out."""
-        return vendor.takes_callbacks and compare_digest(self._token(vendor.name, client_ref), token)
+        return vendor.takes_callbacks and compare_digest(self._token(vendor.name, client_ref).encode(), token.encode())
 
     def _token(self, vendor: str, client_ref: str) -> str:
         return hmac(self._secret, f"callback\n{vendor}\n{client_ref}".encode(), sha256).hexdigest()[:32]

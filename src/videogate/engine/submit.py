@@ -88,9 +88,14 @@ class Submissions:
 
     async def _take_in(self, spec: TaskSpec) -> TaskSpec:
         """Bring pictures that came among the options to their stored form, as those of the fields already are."""
-        taken = [
-            picture if picture.key else await self._shop.inputs.take(picture, "metadata") for picture in spec.pictures
-        ]
+        taken: list[Picture] = []
+        try:
+            for picture in spec.pictures:
+                stored = picture if picture.key else await self._shop.inputs.take(picture, "metadata")
+                taken.append(stored)
+        except InvalidRequest:
+            await self._shop.inputs.drop(taken)
+            raise
         return replace(spec, pictures=tuple(taken))
 
     def _find(self, name: str) -> tuple[Vendor, Model]:

@@ -1,6 +1,7 @@
 """Send, settle, observe, fetch: what each answer of a vendor does to the ledger."""
 
 import json
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,19 @@ async def test_pictures_travel_and_their_files_go(scene: Scene, tmp_path: Path) 
     await poll.observe(scene.shop, await scene.claim())
 
     assert (scene.state, list((tmp_path / "inputs").iterdir())) == (TaskState.FAILED, [])
+
+
+async def test_a_picture_in_the_metadata_is_kept_like_any_other(scene: Scene, tmp_path: Path) -> None:
+    """A data URL among the options becomes a file of ours; what is refused leaves none."""
+    link = f"data:image/png;base64,{b64encode(png(64, 48)).decode()}"
+    for pictures in ([link, "no link"], [link, link, link]):
+        with pytest.raises(InvalidRequest):
+            await scene.create(model="picture-1", options={"img_url": pictures})
+    assert list((tmp_path / "inputs").iterdir()) == []
+
+    await scene.create(model="picture-1", options={"img_url": link})
+
+    assert len(list((tmp_path / "inputs").iterdir())) == 1
 
 
 async def test_a_picture_that_cannot_be_read_is_tried_four_times(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ https://kling.ai/document-api/get-started/callbacks, read 2026-11-23; signatures
 import asyncio
 import hmac
 import json
-import ssl
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -15,13 +14,10 @@ from typing import Any
 
 import httpx
 
+from videogate.simulator.callbacks import STEP, Followers
 from videogate.simulator.world import Job, Stage, World
 
-# A simulator calls nobody but who runs on its own machine.
-LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-PATIENCE = 5.0  # seconds for the listener to answer
 _MARK = "whsec_"
-_STEP = 0.1  # seconds between looks: a fault ends a job before its time
 
 Look = Callable[[Stage], dict[str, Any]]
 
@@ -43,39 +39,22 @@ class Callbacks:
     def __init__(self, world: World) -> None:
         self._world = world
         self._secret = secret_of(world.options.key)
-        self._followers: set[asyncio.Task[None]] = set()
+        self._followers = Followers(world)
 
     def follow(self, job: Job, url: str, look: Look) -> None:
         """Tell `url` what `look` says at each change of the job, if it is on this machine, until the simulator closes.
 
         Each change is told once: how often the vendor tries is not documented.
         """
-        if _host(url) not in LOOPBACK:
-            return
-        follower = asyncio.create_task(self._follow(job, url, look), name=f"callbacks of {job.id}")
-        self._followers.add(follower)
-        follower.add_done_callback(self._followers.discard)
+        self._followers.follow(job, url, lambda client: self._tell(client, job, url, look))
 
-    async def _follow(self, job: Job, url: str, look: Look) -> None:
-        work = asyncio.create_task(self._tell(job, url, look))
-        over = asyncio.create_task(self._world.closing.wait())
-        try:
-            await asyncio.wait({work, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            work.cancel()
-            over.cancel()
-
-    async def _tell(self, job: Job, url: str, look: Look) -> None:
-        # It trusts no certificate: nobody has one for his own machine.
-        async with httpx.AsyncClient(
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False, timeout=PATIENCE
-        ) as client:
-            await self._post(client, url, look(Stage.QUEUED))
-            await _until(lambda: job.begins)
-            if job.begins < job.ends:
-                await self._post(client, url, look(Stage.RUNNING))
-            await _until(lambda: job.ends)
-            await self._post(client, url, look(job.ends_as))
+    async def _tell(self, client: httpx.AsyncClient, job: Job, url: str, look: Look) -> None:
+        await self._post(client, url, look(Stage.QUEUED))
+        await _until(lambda: job.begins)
+        if job.begins < job.ends:
+            await self._post(client, url, look(Stage.RUNNING))
+        await _until(lambda: job.ends)
+        await self._post(client, url, look(job.ends_as))
 
     async def _post(self, client: httpx.AsyncClient, url: str, record: dict[str, Any]) -> None:
         name, moment, body = self._world.uuid(), str(int(time.time())), json.dumps(record).encode()
@@ -93,11 +72,4 @@ class Callbacks:
 
 async def _until(moment: Callable[[], float]) -> None:
     while (left := moment() - time.time()) > 0:  # noqa: ASYNC110 (what it waits for is the time)
-        await asyncio.sleep(min(_STEP, left))
-
-
-def _host(url: str) -> str:
-    try:
-        return httpx.URL(url).host
-    except httpx.InvalidURL:
-        return ""
+        await asyncio.sleep(min(STEP, left))

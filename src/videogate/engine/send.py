@@ -100,7 +100,9 @@ async def _retry_inputs(shop: Shop, claim: Claim, error: Unavailable) -> None:
 
 
 async def _give_up(shop: Shop, claim: Claim, failure: Failure) -> None:
-    await shop.ledger.given_up(claim, failure, now=shop.clock())
+    if not await shop.ledger.given_up(claim, failure, now=shop.clock()):
+        tell("send_overtaken", claim)
+        return  # somebody else may be sending these very inputs
     tell("given_up", claim, TaskState.FAILED, code=failure.code)
     await drop_inputs(shop, claim)
 

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from httpx_aiohttp import AiohttpTransport
 
 from videogate import __version__, logs, vendors
-from videogate.engine.callbacks import Callbacks
+from videogate.engine.callbacks import Addresses, Callbacks
 from videogate.engine.poller import Poller
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
@@ -110,12 +110,13 @@ async def running(
             )
             for name, (kind, config) in on.items()
         }
-        callbacks = Callbacks(secret, settings.public_url)
-        shop = await _shop(settings, database, opened, fetcher, callbacks)
+        addresses = Addresses(secret, settings.public_url)
+        shop = await _shop(settings, database, opened, fetcher, addresses)
         poller = Poller(shop)
         loop = create_task(poller.run(), name="poller")
         health = Health(database.ping, lambda: not loop.done())
         keys = Keys(key_store, secret, settings.keys, monotonic)
+        callbacks = Callbacks(shop, addresses, poller.wake)
         parts = _parts(settings, shop, poller, keys, secret, health, callbacks)
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
@@ -150,7 +151,7 @@ async def _shop(
     database: SqliteDatabase,
     opened: Mapping[str, Vendor],
     fetcher: SafeFetcher,
-    callbacks: Callbacks,
+    addresses: Addresses,
 ) -> Shop:
     ledger = Ledger(database, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
     inputs = InputSpool(settings.data_dir / "inputs", fetcher)
@@ -170,7 +171,7 @@ async def _shop(
         clock=time,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 (spreads polls, guards nothing)
         new_id=lambda prefix: prefix + token_hex(16),
-        callback_url=callbacks.url,
+        callback_url=addresses.url,
     )
 
 
@@ -193,8 +194,6 @@ def _parts(
         catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
         health=health,
         callbacks=callbacks,
-        shop=shop,
-        wake=poller.wake,
         default_model=settings.default_model,
         default_fit=settings.fit,
         default_dialect=settings.dialect.value,

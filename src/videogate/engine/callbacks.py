@@ -1,6 +1,7 @@
 """Callbacks: a vendor's word that something changed. Always a hint: it brings the next look forward, nothing more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from hashlib import sha256
 from hmac import compare_digest
 from hmac import new as hmac
@@ -11,7 +12,15 @@ from videogate.vendorkit.contract import Notice, Vendor
 PATH = "/callbacks"
 
 
-class Callbacks:
+class Heard(Enum):
+    """What became of a notice."""
+
+    TAKEN = auto()
+    UNKNOWN = auto()  # not an address that we gave out
+    UNSIGNED = auto()  # the vendor does not vouch for it
+
+
+class Addresses:
     """Where vendors may call us: an address of its own for each attempt, which nobody can guess.
 
     Args:
@@ -37,13 +46,26 @@ class Callbacks:
         return hmac(self._secret, f"callback\n{vendor}\n{client_ref}".encode(), sha256).hexdigest()[:32]
 
 
-async def hear(shop: Shop, vendor: Vendor, client_ref: str, notice: Notice, wake: Callable[[], None]) -> bool:
-    """Let a vouched notice bring the next look at its job forward. Returns whether the notice was vouched for."""
-    if not vendor.vouches(notice):
-        log.warning("callback_unsigned", vendor=vendor.name, client_ref=client_ref)
-        return False
-    hastened = await shop.ledger.hasten(vendor.account, client_ref, now=shop.clock())
-    log.info("callback", vendor=vendor.name, client_ref=client_ref, hastened=hastened)
-    if hastened:
-        wake()
-    return True
+class Callbacks:
+    """Takes vendors' notices. `wake` tells the poller that something is due."""
+
+    def __init__(self, shop: Shop, addresses: Addresses, wake: Callable[[], None]) -> None:
+        self._shop = shop
+        self._addresses = addresses
+        self._wake = wake
+
+    async def hear(
+        self, vendor_name: str, client_ref: str, token: str, headers: Mapping[str, str], content: bytes
+    ) -> Heard:
+        """Let a vouched notice bring the next look at its job forward. Says what became of the notice."""
+        vendor = self._shop.vendors.get(vendor_name)
+        if vendor is None or not self._addresses.genuine(vendor, client_ref, token):
+            return Heard.UNKNOWN
+        if not vendor.vouches(Notice(self._addresses.url(vendor, client_ref) or "", headers, content)):
+            log.warning("callback_unsigned", vendor=vendor.name, client_ref=client_ref)
+            return Heard.UNSIGNED
+        hastened = await self._shop.ledger.hasten(vendor.account, client_ref, now=self._shop.clock())
+        log.info("callback", vendor=vendor.name, client_ref=client_ref, hastened=hastened)
+        if hastened:
+            self._wake()
+        return Heard.TAKEN

@@ -1,13 +1,11 @@
 """What routes are given: the caller, the dialect, the parts of the application."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from videogate.engine.callbacks import Callbacks
-from videogate.engine.shop import Shop
 from videogate.engine.submit import Submissions
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
@@ -33,8 +31,6 @@ class Parts:
     catalogue: Catalogue
     health: Health
     callbacks: Callbacks
-    shop: Shop
-    wake: Callable[[], None]
     default_model: str
     default_fit: Fit
     default_dialect: str

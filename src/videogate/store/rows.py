@@ -66,6 +66,7 @@ def to_task(row: Row) -> Task:
         fence=row["fence"],
         troubles=row["troubles"],
         misses=row["misses"],
+        waiting=row["waiting"],
     )
 
 

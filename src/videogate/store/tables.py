@@ -73,11 +73,15 @@ task = Table(
     Column("fence", BigInteger, nullable=False),
     Column("troubles", Integer, nullable=False),
     Column("misses", Integer, nullable=False),
+    Column("waiting", Text),  # why nothing happens just now, in words
+    Column("fingerprint", String(64)),  # of the request as asked; equal requests have equal ones
+    Column("tries", Integer, nullable=False, server_default="0"),  # of the caller's own client, answered with this task
     CheckConstraint(_one_of("state", frozenset(TaskState)), name="state"),
 )
 _live = text(_one_of("state", LIVE))
 Index("ix_task_due", task.c.due_at, sqlite_where=_live, postgresql_where=_live)
 Index("ix_task_list", task.c.owner, task.c.created_at, task.c.id)
+Index("ix_task_fingerprint", task.c.owner, task.c.fingerprint, task.c.created_at)
 
 task_request = Table(
     "task_request",
@@ -103,6 +107,8 @@ attempt = Table(
     Column("send_deadline", BigInteger),
     Column("settled_at", BigInteger),
     Column("evidence", Text),
+    Column("look_at", BigInteger),  # when to look for it at its vendor, while its outcome is unknown
+    Column("looks", Integer, nullable=False, server_default="0"),
     CheckConstraint(_one_of("state", frozenset(AttemptState)), name="state"),
     UniqueConstraint("task_id", "number"),
     UniqueConstraint("account", "client_ref"),
@@ -112,6 +118,17 @@ _paid = text(_one_of("state", MAYBE_PAID))
 Index("uq_attempt_maybe_paid", attempt.c.task_id, unique=True, sqlite_where=_paid, postgresql_where=_paid)
 _unsettled = text(_one_of("state", frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW})))
 Index("ix_attempt_unsettled", attempt.c.state, sqlite_where=_unsettled, postgresql_where=_unsettled)
+
+idempotency_key = Table(
+    "idempotency_key",
+    metadata,
+    Column("owner", String(64), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("task_id", String(64), ForeignKey("task.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_idempotency_key_created_at", "created_at"),
+)
 
 api_key = Table(
     "api_key",

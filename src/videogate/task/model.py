@@ -153,6 +153,7 @@ class Task:
     fence: int
     troubles: int  # polls or fetches in a row that told nothing
     misses: int  # looks in a row at which the vendor knew no such job
+    waiting: str | None = None  # why nothing happens just now, in words for the caller
 
 
 @dataclass(frozen=True, slots=True)

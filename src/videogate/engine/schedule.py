@@ -16,6 +16,8 @@ _LATE = 4.0  # usual durations; from then on the job is out of the ordinary
 _LATE_CAP = 30.0  # floors
 _TROUBLE_BASE = 2.0
 _TROUBLE_CAP = 60.0  # seconds
+_LOOKUPS = (5.0, 10.0, 45.0, 240.0, 1_500.0)  # seconds between: at 5 s, 15 s, 60 s, 5 min and 30 min
+_LOOKUP_LATER = 3_600.0
 _RETRY_AFTER_CAP = 600.0  # seconds; a longer wish is not believed
 
 
@@ -35,6 +37,12 @@ def after_trouble(*, floor: float, troubles: int, jitter: float, retry_after: fl
     grown = min(floor * _TROUBLE_BASE ** min(troubles, 16), max(_TROUBLE_CAP, floor))
     wish = min(retry_after or 0.0, _RETRY_AFTER_CAP)
     return max(_spread(grown, jitter), wish)
+
+
+def next_lookup(*, floor: float, looks: int) -> float:
+    """Seconds to the next look for a submit whose answer was lost, after `looks` that did not find it."""
+    gap = _LOOKUPS[looks] if looks < len(_LOOKUPS) else _LOOKUP_LATER
+    return gap * floor / _DEFAULT_FLOOR
 
 
 def estimated_progress(*, elapsed: float, usual: float) -> int:

@@ -8,6 +8,7 @@ import structlog
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
 from videogate.store.ledger import Claim, Ledger
+from videogate.store.lost import LostStore
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Task
 from videogate.task.state import TaskState
@@ -23,7 +24,7 @@ class Terms:
     """The operator's settings of a task's life, in seconds."""
 
     deadline: float = 86_400.0  # from acceptance to giving up
-    unknown_window: float = 60.0  # how long an unknown submit waits for evidence before a person must look
+    unknown_window: float = 1_800.0  # how long a lost submit is looked for before its task fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Shop:
 
     tasks: TaskStore
     ledger: Ledger
+    lost: LostStore
     vendors: Mapping[str, Vendor]
     inputs: InputSpool
     storage: Storage

@@ -49,6 +49,9 @@ class Agenda:
     next_at: float | None
 
 
+NEVER = 253_402_300_799.0  # the end of the year 9999: due when somebody says so
+
+
 class Overtaken(Exception):
     """Somebody else moved the task or its attempt meanwhile; nothing was written."""
 
@@ -101,18 +104,19 @@ class Ledger:
         """Nothing was created: close the attempt and prepare the next one."""
         return await self._move(lambda connection: _not_sent(connection, claim, why, now, micros(due_at), client_ref))
 
-    async def unknown(self, claim: Claim, evidence: str, *, due_at: float) -> bool:
-        """The attempt may have been paid for. It is never sent again."""
+    async def unknown(self, claim: Claim, evidence: str, *, look_at: float) -> bool:
+        """The attempt may have been paid for. It is never sent again; from `look_at` on it is looked for."""
+        values = {"evidence": evidence, "look_at": micros(look_at)}
         return await self._move(
             lambda connection: _both(
-                moved=_set(connection, claim, None, _free(due_at)),
-                settled=_settle(connection, claim.attempt.id, AttemptState.UNKNOWN, {"evidence": evidence}),
+                moved=_set(connection, claim, None, _free(NEVER)),
+                settled=settle(connection, claim.attempt.id, AttemptState.UNKNOWN, values),
             )
         )
 
-    async def review(self, claim: Claim, failure: Failure, *, now: float) -> bool:
-        """No look-up settled an unknown attempt: a person must. The task ends, late evidence reopens it."""
-        return await self._end(claim, AttemptState.NEEDS_REVIEW, failure, now)
+    async def left_to_search(self, claim: Claim) -> bool:
+        """An unknown attempt has nothing to do here: the search settles it."""
+        return await self._move(lambda connection: _set(connection, claim, None, _free(NEVER)))
 
     async def observed(self, claim: Claim, state: TaskState, progress: int, *, due_at: float) -> bool:
         """The vendor's job is alive."""
@@ -153,7 +157,7 @@ class Ledger:
 
     async def failed(self, claim: Claim, failure: Failure, *, now: float) -> bool:
         """The task ends; its attempt stays as it is."""
-        return await self._move(lambda connection: _set(connection, claim, TaskState.FAILED, _failed(failure, now)))
+        return await self._move(lambda connection: _set(connection, claim, TaskState.FAILED, ended(failure, now)))
 
     async def given_up(self, claim: Claim, failure: Failure, *, now: float) -> bool:
         """The task ends before anything was sent."""
@@ -165,7 +169,16 @@ class Ledger:
         return await self._move(lambda connection: _set(connection, claim, TaskState.CANCELLED, values))
 
     async def hasten(self, account: str, client_ref: str, *, now: float) -> bool:
-        """Make a job that waits for its next look due now. A look under way is left alone."""
+        """Make a job that waits for its next look due now, or search now for one whose outcome is unknown.
+
+        A look under way is left alone.
+        """
+        lost = (
+            update(attempt)
+            .where(attempt.c.account == account, attempt.c.client_ref == client_ref)
+            .where(attempt.c.state.in_([AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW]))
+            .values(look_at=micros(now))
+        )
         owner = select(attempt.c.task_id).where(
             attempt.c.account == account,
             attempt.c.client_ref == client_ref,
@@ -174,7 +187,9 @@ class Ledger:
         waits = task.c.state.in_([TaskState.SUBMITTED, TaskState.RUNNING])
         free = and_(task.c.lease_until <= micros(now), task.c.due_at > micros(now))
         hurry = update(task).where(task.c.id.in_(owner), waits, free).values(due_at=micros(now))
-        return await self._database.write(lambda connection: connection.execute(hurry).rowcount == 1)
+        return await self._database.write(
+            lambda connection: any(connection.execute(change).rowcount for change in (hurry, lost))
+        )
 
     async def hand_back(self, now: float) -> int:
         """Void this worker's own leases, at the end of a drain. Returns how many there were."""
@@ -196,8 +211,8 @@ class Ledger:
     async def _end(self, claim: Claim, settled: AttemptState, failure: Failure, now: float) -> bool:
         return await self._move(
             lambda connection: _both(
-                moved=_set(connection, claim, TaskState.FAILED, _failed(failure, now)),
-                settled=_settle(connection, claim.attempt.id, settled, {"settled_at": micros(now)}),
+                moved=_set(connection, claim, TaskState.FAILED, ended(failure, now)),
+                settled=settle(connection, claim.attempt.id, settled, {"settled_at": micros(now)}),
             )
         )
 
@@ -252,24 +267,30 @@ def _begin_send(connection: Connection, claim: Claim, now: float, deadline: floa
     values = {"sent_at": micros(now), "send_deadline": micros(deadline), "fence": claim.fence}
     return _both(
         moved=_set(connection, claim, TaskState.SUBMITTING, {}),
-        settled=_settle(connection, claim.attempt.id, AttemptState.SENDING, values),
+        settled=settle(connection, claim.attempt.id, AttemptState.SENDING, values),
     )
 
 
 def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: float, due_at: float) -> bool:
     values = {
+        "look_at": None,
         "vendor_task_id": receipt.vendor_task_id,
         "handle": dict(receipt.handle),
         "settled_at": micros(now),
     }
-    if not _settle(connection, attempt_id, AttemptState.ACCEPTED, values):
+    twin = select(func.count()).where(
+        attempt.c.account == select(attempt.c.account).where(attempt.c.id == attempt_id).scalar_subquery(),
+        attempt.c.vendor_task_id == receipt.vendor_task_id,
+    )
+    # One job of a vendor belongs to one attempt: a second claim to it is an error of the vendor's or of a search.
+    if connection.execute(twin).scalar() or not settle(connection, attempt_id, AttemptState.ACCEPTED, values):
         return False
     owner = select(attempt.c.task_id).where(attempt.c.id == attempt_id).scalar_subquery()
     waits = or_(
         task.c.state == TaskState.SUBMITTING,
         and_(
             task.c.state == TaskState.FAILED,
-            task.c.failure["code"].as_string() == FailureCode.UNKNOWN_OUTCOME,
+            task.c.failure["code"].as_string().in_([FailureCode.UNKNOWN_OUTCOME, FailureCode.NOT_RECEIVED]),
         ),
     )
     moved = {
@@ -287,7 +308,7 @@ def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: fl
 def _not_sent(connection: Connection, claim: Claim, why: str, now: float, due_at: int, client_ref: str) -> bool:
     values = {"evidence": why, "settled_at": micros(now)}
     moved = _set(connection, claim, TaskState.INTENT, {"troubles": claim.task.troubles + 1, **_free(seconds(due_at))})
-    if not _both(moved=moved, settled=_settle(connection, claim.attempt.id, AttemptState.NOT_SENT, values)):
+    if not _both(moved=moved, settled=settle(connection, claim.attempt.id, AttemptState.NOT_SENT, values)):
         return False
     connection.execute(
         insert(attempt).values(
@@ -312,7 +333,7 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
     return connection.execute(update(task).where(mine, allowed).values(moved)).rowcount == 1
 
 
-def _settle(connection: Connection, attempt_id: int, target: AttemptState, values: Mapping[str, Any]) -> bool:
+def settle(connection: Connection, attempt_id: int, target: AttemptState, values: Mapping[str, Any]) -> bool:
     """Move a line of the ledger where its table of moves allows it."""
     allowed = attempt.c.state.in_(sorted(attempt_sources(target)))
     changed = update(attempt).where(attempt.c.id == attempt_id, allowed).values(state=target, **values)
@@ -331,5 +352,5 @@ def _free(due_at: float) -> dict[str, Any]:
     return {"lease_by": None, "lease_until": 0, "due_at": micros(due_at)}
 
 
-def _failed(failure: Failure, now: float) -> dict[str, Any]:
+def ended(failure: Failure, now: float) -> dict[str, Any]:
     return {"failure": asdict(failure), "artifact": None, "completed_at": micros(now), **_free(now)}

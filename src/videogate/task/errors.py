@@ -36,6 +36,7 @@ class FailureCode(StrEnum):
     VENDOR_ERROR = "vendor_error"
     DEADLINE = "deadline_exceeded"
     UNKNOWN_OUTCOME = "submission_outcome_unknown"
+    NOT_RECEIVED = "submission_not_received"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ ATTEMPT_MOVES: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.ACCEPTED: frozenset(),
     AttemptState.REJECTED: frozenset(),
     AttemptState.NOT_SENT: frozenset(),
-    AttemptState.NOT_CREATED: frozenset(),
+    # A sender that was paused for hours may still bring a receipt.
+    AttemptState.NOT_CREATED: frozenset({AttemptState.ACCEPTED}),
     AttemptState.WRITTEN_OFF: frozenset(),
 }
 

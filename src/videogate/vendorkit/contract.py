@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from time import time
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -32,6 +32,11 @@ from videogate.task.model import Artifact, Fitted, Observation, Receipt, Role
 from videogate.vendorkit import outcome
 from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
 from videogate.vendorkit.facts import Limits, Model, Terms
+from videogate.vendorkit.tracing import Found, Lost, Sighting, Tracing
+
+T = TypeVar("T")
+
+PAGES = 20  # of one search, at most
 
 
 class VendorConfig(BaseModel):
@@ -142,6 +147,7 @@ class Vendor(ABC):
             out of `options` and checks them like any other picture.
         option_words: metadata keys that say a resolution or length in the vendor's own words: the field (`resolution`
             or `seconds`), and what each word means.
+        tracing: how a submit whose answer was lost can be found again.
         takes_callbacks: whether it calls a URL when a job changes; it then gets `Order.callback_url`.
         option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
     """
@@ -154,6 +160,7 @@ class Vendor(ABC):
     codes: ClassVar[Iterable[tuple[str, FailureCode]]]
     picture_options: ClassVar[Mapping[str, Role]] = {}
     option_words: ClassVar[Mapping[str, tuple[str, Mapping[str, str]]]] = {}
+    tracing: ClassVar[Tracing] = Tracing()
     takes_callbacks: ClassVar[bool] = False
     option_groups: ClassVar[frozenset[str]] = frozenset()
 
@@ -200,6 +207,33 @@ class Vendor(ABC):
         but a job's record, for a word that is not documented and for a success without a result.
         """
 
+    @classmethod
+    def handle(cls, model: str, way: str) -> Mapping[str, str]:
+        """What `read_receipt` keeps beside the id for a job of this model and way, for one found without a receipt."""
+        return {}
+
+    def search_call(self, lost: Lost, page: str) -> Call:
+        """The request for what may show a lost submit's job; `page` is empty, then what `read_search` gave.
+
+        For vendors of a `tracing`; no others are asked.
+        """
+        raise NotImplementedError
+
+    def read_search(self, reply: Reply, lost: Lost) -> Found:
+        """The jobs that a reply to `search_call` shows, newest first where there are many.
+
+        Called for every status. A definite "no such job" is an empty page. Raises NotUnderstood for anything else
+        that is no such list.
+        """
+        raise NotImplementedError
+
+    def read_record(self, reply: Reply, sighting: Sighting) -> Sighting:
+        """The sighting with what the job's own record, a reply to `poll_call`, adds to it.
+
+        Raises NotUnderstood for anything but a record.
+        """
+        return sighting
+
     def vouches(self, notice: Notice) -> bool:
         """Whether a notice carries the vendor's signature. For vendors of `takes_callbacks`; no others are asked."""
         return False
@@ -245,18 +279,28 @@ class Vendor(ABC):
 
         Raises Throttled, Unavailable or NotUnderstood; none of them says anything about the job.
         """
-        reply = await self.client.call(self.poll_call(receipt), self.authorize)
-        refusal = self.read_refusal(reply)
-        if refusal is not None and refusal.later:
-            raise self._throttled(reply, refusal)
-        try:
-            seen = self.read_observation(reply)
-        except NotUnderstood as error:
-            # A job's own record counts whatever the status around it; without one, a failing status says nothing.
-            if outcome.is_trouble(reply.status):
-                raise Unavailable(f"{self.name} answered {reply.status}") from error
-            raise
+        seen = await self._ask(self.poll_call(receipt), self.read_observation)
         return replace(seen, failure=self._redacted(seen.failure)) if seen.failure else seen
+
+    async def search(self, lost: Lost, *, since: float) -> list[Sighting]:
+        """Jobs that may be a lost submit's, none of a page that is wholly older than `since`. May be repeated freely.
+
+        Raises Throttled, Unavailable or NotUnderstood; none of them says anything about the job.
+        """
+        seen: list[Sighting] = []
+        page = ""
+        for _ in range(PAGES):
+            found = await self._ask(self.search_call(lost, page), lambda reply: self.read_search(reply, lost))
+            seen += found.sightings
+            oldest = min((each.created_at for each in found.sightings if each.created_at is not None), default=since)
+            page = found.next_page
+            if not page or oldest < since:
+                return seen
+        raise Unavailable(f"{self.name} has more jobs than {PAGES} pages can show")
+
+    async def look_closer(self, sighting: Sighting) -> Sighting:
+        """A sighting with what the job's own record shows besides. Raises as `search` does."""
+        return await self._ask(self.poll_call(sighting.receipt), lambda reply: self.read_record(reply, sighting))
 
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Download]:
         """Open a result for reading, in constant memory; leaving the context closes the connection.
@@ -264,6 +308,19 @@ class Vendor(ABC):
         Raises LinkExpired when the link is dead, Unavailable for everything else that may pass.
         """
         return self.client.open(artifact.url, self.authorize)
+
+    async def _ask(self, call: Call, read: Callable[[Reply], T]) -> T:
+        reply = await self.client.call(call, self.authorize)
+        refusal = self.read_refusal(reply)
+        if refusal is not None and refusal.later:
+            raise self._throttled(reply, refusal)
+        try:
+            return read(reply)
+        except NotUnderstood as error:
+            # A job's own record counts whatever the status around it; without one, a failing status says nothing.
+            if outcome.is_trouble(reply.status):
+                raise Unavailable(f"{self.name} answered {reply.status}") from error
+            raise
 
     def _receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         try:

@@ -6,13 +6,15 @@ TensorRT-LLM and gateways, as read in their packages on 2026-11-23.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnderstood
 from videogate.task.model import Artifact, Observation, Receipt, Sight
 from videogate.vendorkit.client import Call, FilePart, Prepared, Reply
 from videogate.vendorkit.contract import Order, Refusal, Vendor
+from videogate.vendorkit.tracing import Found, Lost, Sighting
 from videogate.vendorkit.values import dig, is_empty, text
 
 SIGHTS: Mapping[str, Sight] = {
@@ -131,6 +133,37 @@ class OpenAIFamily(Vendor):
         failure = _as_failure(code or str(reply.status), message, STATUS_CODES.get(reply.status))
         exhausted = failure.code is FailureCode.INSUFFICIENT_BALANCE
         return Refusal(failure, later=reply.status == _TOO_MANY and not exhausted)
+
+    def search_call(self, lost: Lost, page: str) -> Call:
+        query = {"limit": "100", "order": "desc"} | ({"after": page} if page else {})
+        return Call("GET", f"/videos?{urlencode(query)}")
+
+    def read_search(self, reply: Reply, lost: Lost) -> Found:
+        body = reply.json()
+        jobs = body.get("data")
+        if not isinstance(jobs, list):
+            raise NotUnderstood("the answer holds no list of jobs")
+        seen = tuple(found for job in jobs if (found := self._sighting(job)))
+        # `has_more` without a change of place would go round for ever.
+        return Found(seen, seen[-1].receipt.vendor_task_id if body.get("has_more") is True and seen else "")
+
+    def read_record(self, reply: Reply, sighting: Sighting) -> Sighting:
+        shown = self._sighting(reply.json())
+        if shown is None:
+            raise NotUnderstood("the answer is no job's record")
+        return replace(shown, receipt=sighting.receipt)
+
+    def _sighting(self, job: Any) -> Sighting | None:
+        found = next((value for key in _IDS if (value := text(dig(job, key)))), None)
+        if found is None:
+            return None
+        created = job.get("created_at")
+        return Sighting(
+            Receipt(found),
+            model=text(job.get("model")) if self.quirks.send_model else None,
+            prompt=text(job.get("prompt")),
+            created_at=float(created) if type(created) in {int, float} else None,
+        )
 
     def _artifact(self, body: Mapping[str, Any]) -> Artifact:
         found = (text(dig(body, *path)) for path in LINKS)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from math import isfinite, nan
 from typing import Any
 
@@ -25,6 +26,15 @@ def text(value: Any) -> str | None:
     if isinstance(value, bool) or value in (None, ""):
         return None
     return str(value) if isinstance(value, str | int | float) else None
+
+
+def moment(value: Any) -> float | None:
+    """Seconds since the epoch of a time as ISO 8601 writes it; one without a zone counts as UTC."""
+    try:
+        parsed = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def as_bool(value: Any) -> bool:

@@ -259,6 +259,10 @@ class Jimeng(Vendor):
             return Receipt(found, {"req_key": json.loads(sent.content)["req_key"]})
         raise NotUnderstood("the answer holds no data.task_id")
 
+    @classmethod
+    def handle(cls, model: str, way: str) -> Mapping[str, str]:
+        return {"req_key": USES[model, way][1]}
+
     def poll_call(self, receipt: Receipt) -> Call:
         req_key = receipt.handle.get("req_key", "jimeng_vgfm_t2v_l20")
         return Call("POST", LOOK, json={"req_key": req_key, "task_id": receipt.vendor_task_id})

@@ -34,6 +34,7 @@ from videogate.vendorkit.facts import (
     Terms,
     in_ways,
 )
+from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
 from videogate.vendorkit.values import Read, as_bool, as_number, as_object, as_text, dig, list_of, read_options, text
 
 
@@ -289,6 +290,8 @@ class Kling(Vendor):
     option_words = {  # noqa: RUF012 (likewise)
         "mode": ("resolution", {mode: f"{lines}P" for lines, mode in MODES.items()}),
     }
+    # A job is asked for by its own id or by ours.
+    tracing = Tracing(Trace.REFERENCE, seconds=30 * 86_400)
     takes_callbacks = True
     _token: tuple[str, float] = ("", -inf)
 
@@ -331,6 +334,24 @@ class Kling(Vendor):
             artifact=_artifact(body) if sight is Sight.SUCCEEDED else None,
             failure=_failure(body) if sight is Sight.FAILED else None,
         )
+
+    @classmethod
+    def handle(cls, model: str, way: str) -> Mapping[str, str]:
+        return {"endpoint": WAYS[GENERATIONS[model]][way].path.rpartition("/")[2]}
+
+    def search_call(self, lost: Lost, page: str) -> Call:
+        return Call("GET", f"{WAYS[GENERATIONS[lost.model]][lost.way].path}/{lost.client_ref}")
+
+    def read_search(self, reply: Reply, lost: Lost) -> Found:
+        body = reply.json()
+        if text(dig(body, "code")) in MISSING and self.read_refusal(reply):
+            return Found()
+        found = text(dig(body, "data", "task_id"))
+        if found is None or dig(body, "code") != 0:
+            raise NotUnderstood(f"the answer ({reply.status}) is neither a task nor the word that there is none")
+        # It was asked for by our id; an answer that names another one is about another job.
+        reference = text(dig(body, "data", "task_info", "external_task_id")) or lost.client_ref
+        return Found((Sighting(Receipt(found, self.handle(lost.model, lost.way)), client_ref=reference),))
 
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()

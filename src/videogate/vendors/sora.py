@@ -13,6 +13,7 @@ from videogate.task.model import Role
 from videogate.vendorkit.contract import VendorConfig
 from videogate.vendorkit.facts import Limits, Model, OpenFrames, OpenLength, PictureRule, Terms
 from videogate.vendorkit.openai_family import OpenAIFamily, Quirks
+from videogate.vendorkit.tracing import Trace, Tracing
 
 
 class Config(VendorConfig):
@@ -64,6 +65,8 @@ class Sora(OpenAIFamily):
     Config = Config
     limits = LIMITS
     terms = TERMS
+    # Its list shows the prompt; for how long a server remembers is its own choice.
+    tracing = Tracing(Trace.LIKENESS, seconds=86_400)
 
     @property
     def quirks(self) -> Quirks:  # type: ignore[override]

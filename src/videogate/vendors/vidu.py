@@ -11,7 +11,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from hmac import new as hmac
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import SecretStr
 
@@ -34,7 +34,19 @@ from videogate.vendorkit.facts import (
     TierLengths,
     in_ways,
 )
-from videogate.vendorkit.values import Read, as_bool, as_int, as_object, as_text, dig, list_of, read_options, text
+from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
+from videogate.vendorkit.values import (
+    Read,
+    as_bool,
+    as_int,
+    as_object,
+    as_text,
+    dig,
+    list_of,
+    moment,
+    read_options,
+    text,
+)
 
 
 class Config(VendorConfig):
@@ -256,6 +268,7 @@ MISSING = frozenset({"TaskNotFound"})
 # Says that the call was given up, not that nothing came of it.
 TROUBLE = frozenset({"Canceled"})
 _TOO_MANY = 429
+PAGE = "100"  # jobs on a page of its list, the most there may be
 
 
 class Vidu(Vendor):
@@ -273,7 +286,8 @@ class Vidu(Vendor):
         "last_frame_url": Role.LAST_FRAME,
         "images": Role.REFERENCE,
     }
-
+    # Our id travels as `payload`; the list may leave it out, the job's record does not.
+    tracing = Tracing(Trace.REFERENCE, seconds=7 * 86_400)
     takes_callbacks = True
 
     def offered(self) -> Mapping[str, Model]:
@@ -313,6 +327,23 @@ class Vidu(Vendor):
             artifact=_artifact(body) if sight is Sight.SUCCEEDED else None,
             failure=_failure(body) if sight is Sight.FAILED else None,
         )
+
+    def search_call(self, lost: Lost, page: str) -> Call:
+        query = {"pager.pagesz": PAGE} | ({"pager.page_token": page} if page else {})
+        return Call("GET", f"/ent/v2/tasks?{urlencode(query)}")
+
+    def read_search(self, reply: Reply, lost: Lost) -> Found:
+        body = reply.json()
+        jobs = body.get("tasks")
+        if not isinstance(jobs, list):
+            raise NotUnderstood("the answer holds no list of tasks")
+        return Found(tuple(seen for job in jobs if (seen := _sighting(job))), text(body.get("next_page_token")) or "")
+
+    def read_record(self, reply: Reply, sighting: Sighting) -> Sighting:
+        body = reply.json()
+        if text(body.get("state")) is None or not isinstance(body.get("payload"), str):
+            raise NotUnderstood("the answer is no task's record with its payload")
+        return replace(sighting, client_ref=body["payload"])
 
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()
@@ -369,6 +400,19 @@ def _images(order: Order) -> list[str]:
             code="unsupported_input",
         )
     return links
+
+
+def _sighting(job: Any) -> Sighting | None:
+    found = text(dig(job, "id")) or text(dig(job, "task_id"))
+    if found is None:
+        return None
+    payload = dig(job, "payload")
+    return Sighting(
+        Receipt(found),
+        client_ref=payload if isinstance(payload, str) else None,
+        model=text(dig(job, "model")),
+        created_at=moment(dig(job, "created_at")),
+    )
 
 
 def _artifact(body: Mapping[str, Any]) -> Artifact:

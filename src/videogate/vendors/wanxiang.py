@@ -8,6 +8,7 @@ Read 2026-11-23.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
@@ -29,6 +30,7 @@ from videogate.vendorkit.facts import (
     Span,
     Terms,
 )
+from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
 from videogate.vendorkit.values import Read, as_bool, as_int, as_object, as_text, dig, list_of, read_options, text
 
 
@@ -270,6 +272,7 @@ WORDS: tuple[tuple[str, str, FailureCode], ...] = (
     ("Throttling.AllocationQuota", "free allocated quota", FailureCode.INSUFFICIENT_BALANCE),
 )
 _TOO_MANY = 429
+PAGE = "100"  # jobs on a page of its list; more is not documented
 
 
 class Wanxiang(Vendor):
@@ -286,6 +289,8 @@ class Wanxiang(Vendor):
         "first_frame_url": Role.FIRST_FRAME,
         "last_frame_url": Role.LAST_FRAME,
     }
+    # Its list shows model and time, a finished job's record the prompt.
+    tracing = Tracing(Trace.LIKENESS, seconds=86_400)
     option_groups = frozenset({"input", "parameters"})
 
     def offered(self) -> Mapping[str, Model]:
@@ -325,6 +330,27 @@ class Wanxiang(Vendor):
             artifact=_artifact(output) if sight is Sight.SUCCEEDED else None,
             failure=_failure(output, word) if sight is Sight.FAILED else None,
         )
+
+    def search_call(self, lost: Lost, page: str) -> Call:
+        # By model and number alone: in which time zone its times are meant is not documented.
+        query = {"model_name": lost.model, "page_no": page or "1", "page_size": PAGE}
+        return Call("GET", f"/tasks/?{urlencode(query)}")
+
+    def read_search(self, reply: Reply, lost: Lost) -> Found:
+        body = reply.json()
+        jobs, page, pages = body.get("data"), body.get("page_no"), body.get("total_page")
+        if not isinstance(jobs, list):
+            raise NotUnderstood("the answer holds no list of tasks")
+        following = str(page + 1) if isinstance(page, int) and isinstance(pages, int) and page < pages else ""
+        return Found(tuple(seen for job in jobs if (seen := _sighting(job))), following)
+
+    def read_record(self, reply: Reply, sighting: Sighting) -> Sighting:
+        output = dig(reply.json(), "output")
+        if text(dig(output, "task_id")) != sighting.receipt.vendor_task_id:
+            raise NotUnderstood("the answer is not this task's record")
+        # Only a finished job shows its prompt; one that failed never will, cost nothing, and is nobody's.
+        over = SIGHTS.get(text(dig(output, "task_status")) or "") in {Sight.SUCCEEDED, Sight.FAILED}
+        return replace(sighting, prompt=text(dig(output, "orig_prompt")) or ("" if over else None))
 
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()
@@ -418,6 +444,14 @@ def _parameters(order: Order, family: Family) -> dict[str, Any]:
     elif family.cuts and order.asked_seconds:
         given["duration"] = round(float(order.asked_seconds))
     return given
+
+
+def _sighting(job: Any) -> Sighting | None:
+    found, created = text(dig(job, "task_id")), dig(job, "gmt_create")
+    if found is None:
+        return None
+    at = created / 1000 if type(created) is int else None
+    return Sighting(Receipt(found), model=text(dig(job, "model_name")), created_at=at)
 
 
 def _artifact(output: Any) -> Artifact:

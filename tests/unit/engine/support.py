@@ -20,6 +20,7 @@ from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
 from videogate.store.ledger import Claim
+from videogate.store.lost import LostStore
 from videogate.task.errors import Failure, FailureCode, LinkExpired, NotUnderstood, Unavailable
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Role, Sight, Task, TaskSpec
@@ -27,6 +28,7 @@ from videogate.task.state import TaskState
 from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
 from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
 from videogate.vendorkit.facts import Choices, FrameTable, Model, PictureRule
+from videogate.vendorkit.tracing import Found, Lost, Sighting
 
 FLOOR = 2.0
 BASE = "https://vendor.test/api"
@@ -96,11 +98,27 @@ class Maker(Vendor):
                 return Observation(Sight.MISSING, word)
         raise NotUnderstood(f"the word {word!r}")
 
+    def search_call(self, lost: Lost, page: str) -> Call:
+        return Call("GET", f"/jobs?page={page}")
+
+    def read_search(self, reply: Reply, lost: Lost) -> Found:
+        body = reply.json()
+        if "jobs" not in body:
+            raise NotUnderstood("no list")
+        return Found(tuple(_sighting(job) for job in body["jobs"]), body.get("next", ""))
+
+    def read_record(self, reply: Reply, sighting: Sighting) -> Sighting:
+        return _sighting({**reply.json(), "id": sighting.receipt.vendor_task_id})
+
     def read_refusal(self, reply: Reply) -> Refusal | None:
         error = reply.json_or_empty().get("error")
         if not isinstance(error, dict):
             return None
         return Refusal(Failure(FailureCode.INVALID_REQUEST, error["message"], "E1"), later=bool(error.get("later")))
+
+
+def _sighting(job: Mapping[str, Any]) -> Sighting:
+    return Sighting(Receipt(job["id"]), job.get("ref"), job.get("model"), job.get("prompt"), job.get("at"))
 
 
 @dataclass
@@ -224,6 +242,7 @@ async def scene_in(folder: Path) -> AsyncIterator[Scene]:
         shop = Shop(
             tasks=desk.tasks,
             ledger=desk.ledger,
+            lost=LostStore(desk.database),
             vendors={"maker": Maker(MakerConfig(), client)},
             inputs=InputSpool(folder / "inputs", fetcher),
             storage=Storage(folder),

@@ -9,6 +9,7 @@ from typing import Any
 
 from videogate.store.database import SqliteDatabase
 from videogate.store.ledger import Claim, Lane, Ledger
+from videogate.store.lost import LostStore
 from videogate.store.tables import metadata
 from videogate.store.tasks import TaskStore
 from videogate.task.errors import Failure, FailureCode
@@ -52,6 +53,7 @@ class Desk:
     database: SqliteDatabase
     tasks: TaskStore
     ledger: Ledger
+    lost: LostStore
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement on a connection of its own; changes are committed."""
@@ -101,6 +103,6 @@ async def opened(folder: Path, *, worker: str = "worker-1", alone: bool = True) 
     database = SqliteDatabase(path, alone=alone)
     try:
         metadata.create_all(database.engine)
-        yield Desk(path, database, TaskStore(database), Ledger(database, worker))
+        yield Desk(path, database, TaskStore(database), Ledger(database, worker), LostStore(database))
     finally:
         await database.close()

@@ -10,9 +10,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
-from sqlalchemy.exc import IntegrityError
 
-from unit.store.support import BROKEN, NOW, UNKNOWN_OUTCOME, Desk, lane, opened
+from unit.store.support import BROKEN, NOW, UNKNOWN_OUTCOME, VENDOR, Desk, lane, opened
 from videogate.store.ledger import Claim, Ledger
 from videogate.task.errors import FailureCode
 from videogate.task.model import Artifact, Content, Receipt
@@ -23,8 +22,8 @@ WRITES: list[Write] = [
     lambda m, c: m.ledger.begin_send(c, now=m.now, deadline=m.now + 40),
     lambda m, c: m.ledger.rejected(c, BROKEN, now=m.now),
     lambda m, c: m.ledger.not_sent(c, "why", now=m.now, due_at=m.now, client_ref=m.name("ref")),
-    lambda m, c: m.ledger.unknown(c, "why", due_at=m.now),
-    lambda m, c: m.ledger.review(c, UNKNOWN_OUTCOME, now=m.now),
+    lambda m, c: m.ledger.unknown(c, "why", look_at=m.now),
+    lambda m, c: m.ledger.left_to_search(c),
     lambda m, c: m.ledger.observed(c, TaskState.RUNNING, 10, due_at=m.now),
     lambda m, c: m.ledger.observed(c, TaskState.SUBMITTED, 0, due_at=m.now),
     lambda m, c: m.ledger.postponed(c, due_at=m.now, troubles=1),
@@ -108,13 +107,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def repeated_evidence(self, claim: Claim, job: str) -> None:
         before = self.desk.everything()
         bound = {vendor_id: line for line, (_, vendor_id) in self.lines.items() if vendor_id}
-        try:
-            self.runner.run(self.ledger.accepted(claim.attempt.id, Receipt(job), now=self.now, due_at=self.now))
-        except IntegrityError:
-            assert bound[job] != claim.attempt.id
-            assert self.desk.everything() == before
-        else:
-            assert job not in bound or self.desk.everything() == before, "a job belongs to the attempt it came with"
+        done = self.runner.run(self.ledger.accepted(claim.attempt.id, Receipt(job), now=self.now, due_at=self.now))
+        assert not (done and job in bound)
+        assert job not in bound or self.desk.everything() == before, "a job belongs to the attempt it came with"
+
+    @rule(exact=st.booleans())
+    def search_in_vain(self, exact: bool) -> None:
+        """What is looked for is not there: it ends as never made, or before a person."""
+        for lost in self.runner.run(self.desk.lost.due(VENDOR, now=self.now, lease=1.0)):
+            if exact:
+                self.runner.run(self.desk.lost.not_created(lost, UNKNOWN_OUTCOME, now=self.now))
+            else:
+                self.runner.run(self.desk.lost.review(lost, UNKNOWN_OUTCOME, now=self.now, look_at=self.now + 9))
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 61.0]))
     def time_passes(self, seconds: float) -> None:

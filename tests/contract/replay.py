@@ -1,7 +1,8 @@
 """Recorded exchanges, and vendors that are answered from them.
 
-`tests/exchanges/<vendor>/<case>.json` holds one call each: `asked` (a request in our callers' words) or `receipt` (a
-job that is looked at), the `request` that must leave, the `response` that comes back, and what we make of it.
+`tests/exchanges/<vendor>/<case>.json` holds one call each: `asked` (a request in our callers' words), `receipt` (a
+job that is looked at; `closer`: for a search) or `lost` (a submit that is searched), the `request` that must leave, the
+`response` that comes back, and what we make of it.
 """
 
 import base64
@@ -24,6 +25,7 @@ from videogate.task.frames import Frame
 from videogate.task.model import Fit, Observation, Picture, Receipt, Role, TaskSpec
 from videogate.vendorkit.client import Download, VendorClient
 from videogate.vendorkit.contract import Order, OrderPicture, Vendor
+from videogate.vendorkit.tracing import Lost, Sighting
 from videogate.vendors import discover
 
 EXCHANGES = Path(__file__).parents[1] / "exchanges"
@@ -48,6 +50,8 @@ class Exchange:
     expect: dict[str, Any]
     asked: dict[str, Any] | None = None
     receipt: str | None = None
+    lost: dict[str, Any] | None = None
+    closer: bool = False
     handle: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -205,6 +209,11 @@ async def play(vendor: Vendor, exchange: Exchange) -> dict[str, Any]:
             receipt = await vendor.submit(vendor.prepare(order_of(vendor, exchange.asked)))
             handle = {"handle": dict(receipt.handle)} if receipt.handle else {}
             return {"receipt": receipt.vendor_task_id, **handle}
+        if exchange.lost is not None:
+            found = await vendor.search(Lost(**exchange.lost), since=0.0)
+            return {"found": [_sighted(each) for each in found]}
+        if exchange.closer:
+            return {"found": [_sighted(await vendor.look_closer(Sighting(Receipt(exchange.receipt or ""))))]}
         return _seen(await vendor.poll(Receipt(exchange.receipt or "", exchange.handle)))
     except Refused as error:
         return {"refused": _failed(error.failure)}
@@ -214,6 +223,13 @@ async def play(vendor: Vendor, exchange: Exchange) -> dict[str, Any]:
         return {"not_understood": True}
     except (OutcomeUnknown, Unavailable) as error:
         return {type(error).__name__: error.message}
+
+
+def _sighted(seen: Sighting) -> dict[str, Any]:
+    shown = {"client_ref": seen.client_ref, "model": seen.model, "prompt": seen.prompt, "created_at": seen.created_at}
+    handle = {"handle": dict(seen.receipt.handle)} if seen.receipt.handle else {}
+    told = {name: value for name, value in shown.items() if value is not None}
+    return {"receipt": seen.receipt.vendor_task_id, **handle, **told}
 
 
 def _seen(seen: Observation) -> dict[str, Any]:

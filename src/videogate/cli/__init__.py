@@ -2,7 +2,7 @@
 
 import typer
 
-from videogate.cli import demo, keys, migrate, serve, simulate
+from videogate.cli import demo, keys, migrate, serve, simulate, tasks
 
 app = typer.Typer(
     name="videogate",
@@ -16,6 +16,7 @@ app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("migrate")(migrate.migrate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(tasks.app, name="tasks")
 
 
 def main() -> None:

@@ -7,10 +7,10 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench docs lock clean
+.PHONY: help demo serve test check bench bench-trouble docs lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## make videos with simulated vendors; no key is needed
 	$(BIN)/videogate demo $(ARGS)
@@ -29,6 +29,9 @@ check: $(READY) ## format, lint, types, import contracts
 
 bench: $(READY) ## measure creates and reads; ARGS="--count 500" for less
 	$(BIN)/python bench/run.py $(ARGS)
+
+bench-trouble: $(READY) ## measure what a hanging vendor costs the others; ARGS="--count 10" for less
+	$(BIN)/python bench/trouble.py $(ARGS)
 
 # The newest versions that pyproject.toml allows, with the hashes of every file of theirs. The machine's own pip settings
 # stay out of it: a lock names no place to fetch from.

@@ -36,6 +36,7 @@ MEANINGS: Mapping[FailureCode, str] = {
     FailureCode.VENDOR_LOST: "The vendor no longer knows the job that it accepted.",
     FailureCode.VENDOR_ERROR: "The vendor failed for a reason of its own.",
     FailureCode.DEADLINE: "The video was not finished before the task's deadline.",
+    FailureCode.NOT_RECEIVED: "The request was sent and its answer lost; the vendor has no such job: nothing is billed.",
     FailureCode.UNKNOWN_OUTCOME: "The request was sent and its answer lost: it may be billed, and was not sent again.",
 }
 
@@ -81,7 +82,8 @@ def vendor_page(vendor: Vendor) -> str:
     lines += [
         f"- **Rates kept**: {vendor.limits.polls_per_second:g} looks and {vendor.limits.submits_per_second:g} submits"
     ]
-    lines += [f"  a second, {vendor.limits.submits_at_once} submits at once.", "", "## Errors", ""]
+    lines += [f"  a second, {vendor.limits.submits_at_once} submits at once.", f"- **Jobs at once**: {_jobs(vendor)}."]
+    lines += ["", "## Errors", ""]
     lines += ["| the vendor's code | ours |", "|---|---|"]
     lines += [f"| `{code}` | [`{ours.value}`](../errors.md) |" for code, ours in vendor.codes]
     return "\n".join(lines) + "\n"
@@ -107,6 +109,12 @@ def _settings(vendor: Vendor) -> Iterator[str]:
 
 def _default(field: FieldInfo) -> str:
     return "" if field.is_required() or field.default in (None, "") else f"`{field.default}`"
+
+
+def _jobs(vendor: Vendor) -> str:
+    most = vendor.limits.jobs_at_once
+    kept = f"{most}, the rest waits here" if most else "any number"
+    return f"{kept}; `{PREFIX}{vendor.name.upper()}_MAX_JOBS` sets another"
 
 
 def _model_row(model: Model) -> str:

@@ -12,6 +12,15 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("attempt", sa.Column("look_at", sa.BigInteger(), nullable=True))
     op.add_column("attempt", sa.Column("looks", sa.Integer(), server_default="0", nullable=False))
+    op.create_index(
+        "ix_attempt_look",
+        "attempt",
+        ["look_at"],
+        unique=False,
+        sqlite_where=sa.text("look_at IS NOT NULL"),
+        postgresql_where=sa.text("look_at IS NOT NULL"),
+    )
+    op.execute("UPDATE attempt SET look_at = 0 WHERE state = 'unknown'")
     op.add_column("task", sa.Column("waiting", sa.Text(), nullable=True))
     op.add_column("task", sa.Column("fingerprint", sa.String(length=64), nullable=True))
     op.add_column("task", sa.Column("tries", sa.Integer(), server_default="0", nullable=False))

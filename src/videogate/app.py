@@ -3,7 +3,7 @@
 import os
 import random
 import socket
-from asyncio import create_task
+from asyncio import create_task, gather
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,7 +17,10 @@ from httpx_aiohttp import AiohttpTransport
 
 from videogate import __version__, logs, vendors
 from videogate.engine.callbacks import Addresses, Callbacks
+from videogate.engine.figures import Figures
 from videogate.engine.poller import Poller
+from videogate.engine.reconcile import Reconciler
+from videogate.engine.repeats import Forgetter
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
 from videogate.media.fetch import SafeFetcher
@@ -25,10 +28,13 @@ from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
 from videogate.settings import ConfigurationError, Settings, unknown_variables, vendor_config
 from videogate.store.database import SqliteDatabase
+from videogate.store.figures import FigureStore
 from videogate.store.keys import KeyStore
 from videogate.store.ledger import Ledger
+from videogate.store.lost import LostStore, LostSubmit
 from videogate.store.migrate import migrate
 from videogate.store.tasks import TaskStore
+from videogate.task.model import Receipt
 from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
 from videogate.vendorkit.contract import Vendor, VendorConfig
 from videogate.web import server
@@ -39,6 +45,8 @@ from videogate.web.links import Links
 from videogate.web.models import Catalogue
 
 log = structlog.get_logger("videogate.app")
+
+NOT_CONFIGURED = "The operator has not configured this video's vendor just now; the video waits until that is done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +122,26 @@ async def running(
         shop = await _shop(settings, database, opened, fetcher, addresses)
         poller = Poller(shop)
         loop = create_task(poller.run(), name="poller")
+        reconciler = Reconciler(shop)
+        searching = create_task(reconciler.run(), name="reconciler")
+        forgetter = Forgetter(shop)
+        forgetting = create_task(forgetter.run(), name="forgetter")
         health = Health(database.ping, lambda: not loop.done())
         keys = Keys(key_store, secret, settings.keys, monotonic)
         callbacks = Callbacks(shop, addresses, poller.wake)
-        parts = _parts(settings, shop, poller, keys, secret, health, callbacks)
+        figures = Figures(FigureStore(database), opened, time, __version__)
+        parts = _parts(settings, shop, poller, keys, secret, health, callbacks, figures)
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
         def stop() -> None:
             health.draining = True
             poller.stop()
+            reconciler.stop()
+            forgetter.stop()
 
         yield parts, stop
         stop()
-        await loop
+        await gather(loop, searching, forgetting)
         await poller.drain()
     finally:
         await submits.aclose()
@@ -134,6 +149,11 @@ async def running(
         await fetcher.close()
         await database.close()
         log.info("stopped")
+
+
+def receipt_of(lost: LostSubmit, vendor_task_id: str) -> Receipt:
+    """The receipt of a job that a person found, as its vendor's polls need it."""
+    return Receipt(vendor_task_id, vendors.discover()[lost.vendor].handle(lost.model, lost.way))
 
 
 def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
@@ -161,9 +181,12 @@ async def _shop(
     storage.clear_spool()
     orphans = inputs.sweep(await ledger.pictures_in_use())
     log.info("recovered", leases=voided, orphaned_inputs=orphans)
+    if waiting := await ledger.unserved(opened, NOT_CONFIGURED):
+        log.warning("vendor_not_configured", tasks=dict(waiting))
     return Shop(
         tasks=TaskStore(database),
         ledger=ledger,
+        lost=LostStore(database),
         vendors=opened,
         inputs=inputs,
         storage=storage,
@@ -183,6 +206,7 @@ def _parts(
     secret: bytes,
     health: Health,
     callbacks: Callbacks,
+    figures: Figures,
 ) -> Parts:
     return Parts(
         submissions=Submissions(shop, settings.aliases, poller.wake),
@@ -194,6 +218,7 @@ def _parts(
         catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
         health=health,
         callbacks=callbacks,
+        figures=figures,
         default_model=settings.default_model,
         default_fit=settings.fit,
         default_dialect=settings.dialect.value,

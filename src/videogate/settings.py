@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     dialect: DialectSetting = Field(default=DialectSetting.AUTO, description="auto, gateway or openai")
     fit: Fit = Field(default=Fit.NEAREST, description="nearest or strict: sizes and lengths a model cannot make")
     task_deadline: float = Field(default=86_400, gt=0, description="seconds from a request to giving up on it")
-    unknown_window: float = Field(default=60, ge=0, description="seconds an unknown submit waits for evidence")
+    unknown_window: float = Field(default=1_800, ge=0, description="seconds a submit without an answer is looked for")
     fetch_allow_private: bool = Field(default=False, description="open links to loopback and private addresses")
     max_body: int = Field(default=32 * 1024 * 1024, gt=0, description="bytes of a request body, at most")
     link_seconds: int = Field(default=3600, gt=0, description="how long the signed link in `url` works")

@@ -45,6 +45,7 @@ PLANTS = {
     "a vendor with a web framework": ("http-framework", "vendors/sora.py", "import fastapi"),
     "SQL in the engine": ("sql", "engine/reconcile.py", "from sqlalchemy import select"),
     "migrations in a command": ("sql", "cli/migrate.py", "from alembic import command"),
+    "a route that counts by itself": ("prometheus", "web/routes/videos.py", "from prometheus_client import Counter"),
     "wire that reads rows": ("wire-translates", "wire/video.py", "from videogate.store import rows"),
     "wire that calls vendors": ("wire-translates", "wire/models.py", "from videogate.vendorkit import contract"),
     "a store with model facts": ("store-keeps", "store/rows.py", "from videogate.vendorkit import facts"),

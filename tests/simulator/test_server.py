@@ -87,6 +87,7 @@ AT_SUBMIT = {
     "drop_after": ("no answer", 1),
     "half": ("200 application/json, broken off", 1),
     "hang": ("silence", 1),
+    "late": ("no answer", 0),  # and one job in its own time
     "slow": ("200 application/json", 1),
     "html": ("502 text/html", 0),
     "html_200": ("200 text/html", 0),
@@ -338,6 +339,13 @@ def test_faults_at_submit(http: httpx.Client, vendor: str, mode: str) -> None:
     assert (answer, len(jobs(http)) - before) == AT_SUBMIT[mode]
     assert mode != "slow" or took >= 0.3
     assert http.get("/_simulator/faults").json() == []
+    if mode == "late":
+        until = time.monotonic() + 20
+        while len(jobs(http)) == before:
+            assert time.monotonic() < until, "the job was not made"
+            time.sleep(0.02)
+        assert time.monotonic() - began >= 0.3
+        assert len(jobs(http)) == before + 1
 
 
 @pytest.mark.parametrize("vendor", CALLS)

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from videogate.engine import schedule
+from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.media.intake import Received, receive
 from videogate.media.probe import Film, NotAFilm, probe
 from videogate.store.ledger import Claim
-from videogate.task.errors import Failure, FailureCode, LinkExpired, VendorError
+from videogate.task.errors import Busy, Failure, FailureCode, LinkExpired, Throttled, VendorError
 from videogate.task.model import Content
 from videogate.task.state import TaskState
 
@@ -17,20 +18,25 @@ LEASE = 60.0  # seconds, renewed while the download runs
 RENEW = 15.0
 
 
-async def fetch(shop: Shop, claim: Claim) -> None:
-    """Download, verify, keep, complete. Whatever fails on the way is tried again while the deadline allows."""
+async def fetch(shop: Shop, claim: Claim) -> Went | None:
+    """Download, verify, keep, complete. Whatever fails on the way is tried again while the deadline allows.
+
+    Returns how the download went; None if there was none, or the trouble was ours.
+    """
     if claim.task.deleted:
         await shop.ledger.cancelled(claim, now=shop.clock())
         tell("fetch_unwanted", claim, TaskState.CANCELLED)
         await drop_inputs(shop, claim)
-        return
+        return None
     try:
         async with _renewed(shop, claim):
             content, film = await _copy(shop, claim)
-    except LinkExpired as error:
-        await _again(shop, claim, error, ask_vendor=True)
-    except (VendorError, NotAFilm, OSError) as error:
+    except VendorError as error:
+        await _again(shop, claim, error, ask_vendor=isinstance(error, LinkExpired))
+        return went(error)
+    except (NotAFilm, OSError) as error:
         await _again(shop, claim, error, ask_vendor=isinstance(error, NotAFilm))
+        return WELL if isinstance(error, NotAFilm) else None
     else:
         done = await shop.ledger.succeeded(
             claim, content, size=str(film.frame), seconds=film.seconds_text, now=shop.clock()
@@ -40,6 +46,7 @@ async def fetch(shop: Shop, claim: Claim) -> None:
         await drop_inputs(shop, claim)
         if done and await shop.tasks.get(claim.task.owner, claim.task.id) is None:
             await shop.storage.delete(content.key)  # deleted by its owner while the download ran
+        return WELL
 
 
 async def _copy(shop: Shop, claim: Claim) -> tuple[Content, Film]:
@@ -69,11 +76,17 @@ async def _again(shop: Shop, claim: Claim, error: Exception, *, ask_vendor: bool
         tell("deadline", claim, TaskState.FAILED, last=str(error))
         await drop_inputs(shop, claim)
         return
-    wait = schedule.after_trouble(floor=shop.floor(claim.task), troubles=troubles, jitter=shop.jitter())
+    wish = error.retry_after if isinstance(error, Throttled) else None
+    wait = schedule.after_trouble(
+        floor=shop.floor(claim.task), troubles=troubles, jitter=shop.jitter(), retry_after=wish
+    )
+    # An error of the disk names paths of ours.
+    reason = "the gateway's storage failed" if isinstance(error, OSError) else str(error)
+    why = f"The video is made, but could not be copied yet: {reason}."
     if ask_vendor:
-        await shop.ledger.look_again(claim, due_at=now + wait, troubles=troubles)
+        await shop.ledger.look_again(claim, due_at=now + wait, troubles=troubles, waiting=why)
     else:
-        await shop.ledger.postponed(claim, due_at=now + wait, troubles=troubles)
+        await shop.ledger.postponed(claim, due_at=now + wait, troubles=troubles, waiting=why)
     state = TaskState.RUNNING if ask_vendor else TaskState.FETCHING
     tell("fetch_trouble", claim, state, why=str(error), again_in=round(wait, 2))
 
@@ -86,7 +99,11 @@ async def _renewed(shop: Shop, claim: Claim) -> AsyncIterator[None]:
     async def renew() -> None:
         while True:
             await asyncio.sleep(RENEW)
-            if not await shop.ledger.extend(claim, shop.clock() + LEASE):
+            try:
+                kept = await shop.ledger.extend(claim, shop.clock() + LEASE)
+            except Busy:
+                continue  # while the database is away, nobody else can take the task either
+            if not kept:
                 tell("lease_lost", claim)
                 if work is not None:
                     work.cancel()

@@ -1,7 +1,9 @@
 """Observe: one look at a vendor's job, and what follows from it."""
 
 from videogate.engine import schedule
+from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
+from videogate.faultpoints import faultpoint
 from videogate.store.ledger import Claim
 from videogate.task.errors import Failure, FailureCode, Throttled, VendorError
 from videogate.task.model import Artifact, Observation, Sight
@@ -11,8 +13,11 @@ LEASE = 30.0  # seconds; longer than a poll may take
 MISSES = 3  # definite not-founds in a row before a job counts as lost
 
 
-async def observe(shop: Shop, claim: Claim) -> None:
-    """Look once. Only a documented end, repeated not-founds or the deadline end the task."""
+async def observe(shop: Shop, claim: Claim) -> Went:
+    """Look once. Only a documented end, repeated not-founds or the deadline end the task.
+
+    Returns how the vendor's call went.
+    """
     receipt = claim.attempt.receipt
     if receipt is None:
         raise RuntimeError(f"{claim.task.id} is {claim.task.state} without a receipt")
@@ -20,7 +25,8 @@ async def observe(shop: Shop, claim: Claim) -> None:
         seen = await shop.vendors[claim.task.vendor].poll(receipt)
     except VendorError as error:
         await _learned_nothing(shop, claim, error)
-        return
+        return went(error)
+    faultpoint("poll.recording")
     match seen.sight:
         case Sight.SUCCEEDED if seen.artifact is not None:
             await _succeeded(shop, claim, seen.artifact)
@@ -32,6 +38,8 @@ async def observe(shop: Shop, claim: Claim) -> None:
             await _missing(shop, claim)
         case _:
             await _alive(shop, claim, seen)
+    faultpoint("poll.recorded")
+    return WELL
 
 
 async def _succeeded(shop: Shop, claim: Claim, artifact: Artifact) -> None:
@@ -75,7 +83,9 @@ async def _missing(shop: Shop, claim: Claim) -> None:
         await drop_inputs(shop, claim)
         return
     wait = _pause(shop, claim, misses)
-    await shop.ledger.postponed(claim, due_at=shop.clock() + wait, troubles=claim.task.troubles, misses=misses)
+    why = f"{claim.task.vendor} does not find the job just now; it is asked again."
+    due_at = shop.clock() + wait
+    await shop.ledger.postponed(claim, due_at=due_at, troubles=claim.task.troubles, misses=misses, waiting=why)
     tell("vendor_missing", claim, misses=misses, again_in=round(wait, 2))
 
 
@@ -84,7 +94,10 @@ async def _learned_nothing(shop: Shop, claim: Claim, error: VendorError) -> None
         return
     troubles = claim.task.troubles + 1
     wait = _pause(shop, claim, troubles, error.retry_after if isinstance(error, Throttled) else None)
-    await shop.ledger.postponed(claim, due_at=shop.clock() + wait, troubles=troubles, misses=claim.task.misses)
+    due_at = shop.clock() + wait
+    await shop.ledger.postponed(
+        claim, due_at=due_at, troubles=troubles, misses=claim.task.misses, waiting=error.message
+    )
     tell("poll_trouble", claim, why=error.message, vendor_code=error.vendor_code, again_in=round(wait, 2))
 
 

@@ -1,7 +1,7 @@
 """The loop: claim what is due, run the verb that its state asks for, within each vendor's bounds.
 
-Every vendor has four lanes (send, settle, look, fetch), each with its own slots and rate, so that a vendor which hangs
-fills its own lanes and nobody else's.
+Every vendor has four lanes (send, settle, look, fetch), each with its own slots and gate, so that a vendor which hangs
+or refuses fills its own lanes and nobody else's.
 """
 
 import asyncio
@@ -10,39 +10,55 @@ from contextlib import suppress
 from time import monotonic
 
 from videogate.engine import deliver, poll, reconcile, schedule, send
-from videogate.engine.rates import Bucket
+from videogate.engine.gates import Gate, Shut, Went, slots
 from videogate.engine.shop import Shop, log
+from videogate.faultpoints import faultpoint
 from videogate.store.ledger import Agenda, Claim, Lane
 from videogate.task.state import TaskState
 from videogate.vendorkit.contract import Vendor
 
 TICK = 1.0  # seconds between looks at the agenda when nothing wakes the loop
 CRASH_PAUSE = 5.0  # seconds before a verb that failed on a bug of ours is tried again
+CRASH_WORDS = "The gateway met an error of its own; it tries again."
 DRAIN_OTHERS = 3.0  # seconds that polls and downloads get to finish; they are repeatable
 
-Verb = Callable[[Shop, Claim], Awaitable[None]]
+Verb = Callable[[Shop, Claim], Awaitable[Went | None]]
 
 
 class Track:
-    """One lane with its slots, its rate and what runs in it."""
+    """One lane with its slots, its gate and what runs in it. `jobs`: how many its account runs at once, if bounded."""
 
-    def __init__(self, lane: Lane, verb: Verb, *, slots: int, rate: float, lease: float) -> None:
+    def __init__(
+        self, lane: Lane, verb: Verb, *, account: str, slots: int, rate: float, lease: float, jobs: int | None = None
+    ) -> None:
         self.lane = lane
         self.verb = verb
+        self.account = account
         self.lease = lease
+        self.jobs = jobs
         self.running: set[asyncio.Task[None]] = set()
+        self.full = False  # whether the account runs all the jobs it may
         self._slots = slots
-        self.bucket = Bucket(rate)
+        self.gate = Gate(rate)
+
+    def due(self, agenda: Agenda) -> int:
+        """How many tasks wait for this lane."""
+        return sum(agenda.due.get((self.lane.vendor, state), 0) for state in self.lane.states)
 
     def room(self, agenda: Agenda, now: float) -> int:
-        """How many tasks to claim now."""
-        due = sum(agenda.due.get((self.lane.vendor, state), 0) for state in self.lane.states)
-        return min(due, self._slots - len(self.running), self.bucket.available(now))
+        """How many tasks to claim now, as far as slots and gate go."""
+        return min(self.due(agenda), self._slots - len(self.running), self.gate.available(now))
+
+    def held_up(self) -> str | None:
+        """Why tasks that are due must wait, in words for their callers."""
+        if self.gate.shut is not None:
+            return self.gate.shut.why
+        return f"{self.lane.vendor} runs {self.jobs} jobs at once here; this one waits its turn." if self.full else None
 
 
 def tracks(vendor: Vendor) -> list[Track]:
     """The lanes of one vendor, within its documented limits."""
-    name, limits = vendor.name, vendor.limits
+    name, account, limits = vendor.name, vendor.account, vendor.limits
 
     def lane(*states: TaskState) -> Lane:
         return Lane(name, frozenset(states))
@@ -51,19 +67,31 @@ def tracks(vendor: Vendor) -> list[Track]:
         Track(
             lane(TaskState.INTENT),
             send.send,
+            account=account,
             slots=limits.submits_at_once,
             rate=limits.submits_per_second,
             lease=send.LEASE,
+            jobs=slots(limits.jobs_at_once, vendor.config.max_jobs),
         ),
-        Track(lane(TaskState.SUBMITTING), reconcile.settle, slots=8, rate=100.0, lease=reconcile.LEASE),
+        Track(
+            lane(TaskState.SUBMITTING), reconcile.settle, account=account, slots=8, rate=100.0, lease=reconcile.LEASE
+        ),
         Track(
             lane(TaskState.SUBMITTED, TaskState.RUNNING),
             poll.observe,
+            account=account,
             slots=limits.polls_at_once,
             rate=limits.polls_per_second,
             lease=poll.LEASE,
         ),
-        Track(lane(TaskState.FETCHING), deliver.fetch, slots=limits.fetches_at_once, rate=100.0, lease=deliver.LEASE),
+        Track(
+            lane(TaskState.FETCHING),
+            deliver.fetch,
+            account=account,
+            slots=limits.fetches_at_once,
+            rate=100.0,
+            lease=deliver.LEASE,
+        ),
     ]
 
 
@@ -75,6 +103,7 @@ class Poller:
         self._tracks = [track for vendor in shop.vendors.values() for track in tracks(vendor)]
         self._woken = asyncio.Event()
         self._stopping = False
+        self._next_sweep = 0.0  # monotonic
 
     def wake(self) -> None:
         """Look at the agenda now."""
@@ -100,6 +129,7 @@ class Poller:
 
     async def drain(self) -> None:
         """Let running sends finish, give the rest a moment, then hand every lease back."""
+        faultpoint("draining")
         sends = [work for track in self._tracks if track.verb is send.send for work in track.running]
         others = [work for track in self._tracks if track.verb is not send.send for work in track.running]
         if others:
@@ -118,41 +148,92 @@ class Poller:
         agenda = await self._shop.ledger.agenda(now)
         if agenda.due and not self._stopping:
             await self._claim(agenda, now)
+            if monotonic() >= self._next_sweep:
+                self._next_sweep = monotonic() + TICK
+                await self._sweep(agenda, now)
         soonest = TICK if agenda.next_at is None else agenda.next_at - self._shop.clock()
-        starved = [track.bucket.wait() for track in self._tracks if self._waits_for_tokens(track, agenda)]
-        return max(0.01, min(TICK, soonest, *starved))
+        shut = [track.gate.wait(monotonic()) for track in self._tracks if self._waits_for_gate(track, agenda)]
+        return max(0.01, min(TICK, soonest, *shut))
 
     async def _claim(self, agenda: Agenda, now: float) -> None:
         for lease, group in _by_lease(self._tracks):
-            wanted = [(track, track.room(agenda, monotonic())) for track in group]
+            began = monotonic()
+            wanted = [(track, await self._room(track, agenda, began, now)) for track in group]
             orders = [(track.lane, room) for track, room in wanted if room > 0]
             if not orders:
                 continue
             for claim in await self._shop.ledger.claim(orders, now=now, lease=lease):
                 track = next(each for each in group if _takes(each.lane, claim))
-                track.bucket.take(1)
-                self._start(track, claim)
+                track.gate.take(began)
+                self._start(track, claim, began)
 
-    def _start(self, track: Track, claim: Claim) -> None:
+    async def _room(self, track: Track, agenda: Agenda, began: float, now: float) -> int:
+        """How many tasks a lane takes now. Jobs are counted only where there is a bound and something to send."""
+        room = track.room(agenda, began)
+        if track.jobs is None or room <= 0:
+            return room
+        free = track.jobs - await self._shop.ledger.jobs(track.account, now)
+        track.full = free < room
+        return min(room, free)
+
+    async def _sweep(self, agenda: Agenda, now: float) -> None:
+        """What is due and not sent: end it when its deadline has passed, else tell its caller why it waits."""
+        if not any(state is TaskState.INTENT for _, state in agenda.due):
+            return
+        for claim in await self._shop.ledger.late(now=now, lease=send.LEASE):
+            await send.too_late(self._shop, claim)
+        for track in self._tracks:
+            if track.verb is send.send and track.due(agenda) and (why := track.held_up()):
+                await self._shop.ledger.explain(track.lane.vendor, why, now=now)
+
+    def _start(self, track: Track, claim: Claim, began: float) -> None:
         name = f"{track.verb.__name__}-{claim.task.id}"
-        work = asyncio.create_task(self._work(track, claim), name=name)
+        work = asyncio.create_task(self._work(track, claim, began), name=name)
         track.running.add(work)
         work.add_done_callback(track.running.discard)
         work.add_done_callback(lambda _: self.wake())
 
-    async def _work(self, track: Track, claim: Claim) -> None:
+    async def _work(self, track: Track, claim: Claim, began: float) -> None:
+        went: Went | None = None
         try:
-            await track.verb(self._shop, claim)
+            went = await track.verb(self._shop, claim)
         except Exception:  # noqa: BLE001 (one task's bug must not stop the others)
             log.exception("verb_failed", verb=track.verb.__name__, task=claim.task.id)
             troubles = claim.task.troubles + 1
             wait = schedule.after_trouble(floor=CRASH_PAUSE, troubles=troubles, jitter=self._shop.jitter())
             with suppress(Exception):
-                await self._shop.ledger.postponed(claim, due_at=self._shop.clock() + wait, troubles=troubles)
+                await self._shop.ledger.postponed(
+                    claim, due_at=self._shop.clock() + wait, troubles=troubles, waiting=CRASH_WORDS
+                )
+        finally:
+            self._heard(track, went, began)
 
-    def _waits_for_tokens(self, track: Track, agenda: Agenda) -> bool:
-        due = any(agenda.due.get((track.lane.vendor, state)) for state in track.lane.states)
-        return due and track.bucket.available(monotonic()) == 0
+    def _heard(self, track: Track, went: Went | None, began: float) -> None:
+        """Let the gate know how a call went, and log what it makes of that."""
+        before, now = track.gate.shut, monotonic()
+        track.gate.ended(went, began=began, now=now, jitter=self._shop.jitter())
+        after = track.gate.shut
+        if after is not None and after is not before:
+            until = self._shop.clock() + after.until - now
+            _tell_gate("gate_closed", track, after, seconds=round(after.until - now, 1), until=round(until, 1))
+        elif before is not None and after is None:
+            _tell_gate("gate_open", track, before, seconds=round(now - before.since, 1))
+
+    def _waits_for_gate(self, track: Track, agenda: Agenda) -> bool:
+        return track.due(agenda) > 0 and track.gate.available(monotonic()) == 0
+
+
+def _tell_gate(event: str, track: Track, shut: Shut, **facts: object) -> None:
+    log.warning(
+        event,
+        vendor=track.lane.vendor,
+        account=track.account,
+        verb=track.verb.__name__,
+        cause=shut.how.name.lower(),
+        why=shut.why,
+        times=shut.times,
+        **facts,
+    )
 
 
 def _takes(lane: Lane, claim: Claim) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 from contextlib import suppress
 
 from videogate.engine import matching, schedule
+from videogate.engine.figures import count
 from videogate.engine.shop import Shop, log, tell
 from videogate.store.ledger import Claim
 from videogate.store.lost import LostSubmit
@@ -129,10 +130,10 @@ async def _not_found(shop: Shop, vendor: Vendor, lost: LostSubmit, *, answered: 
     over = now - lost.sent_at >= shop.terms.unknown_window or vendor.tracing.by is Trace.NOTHING
     if answered:
         tell_lost("looked_up", lost, result="absent")
-    if lost.state is AttemptState.NEEDS_REVIEW or not over:
+    if lost.state is not AttemptState.UNKNOWN or not over:
         await shop.lost.look_later(lost, looks=looks, look_at=look_at)
     elif answered and vendor.tracing.by is Trace.REFERENCE:
-        await shop.lost.not_created(lost, _never_received(lost), now=now)
+        await shop.lost.not_created(lost, _never_received(lost), now=now, look_at=look_at)
         tell_lost("not_created", lost, result="absent")
         await _ended(shop, lost)
     else:
@@ -154,8 +155,9 @@ async def _alarm_of_strangers(shop: Shop, vendor: Vendor, seen: list[Sighting]) 
 
 
 def tell_lost(event: str, lost: LostSubmit, **facts: object) -> None:
-    """Log one step of a search, under the ids of the task's other lines."""
+    """Log one step of a search, under the ids of the task's other lines, and count it."""
     log.info(event, task=lost.task_id, request_id=lost.request_id, vendor=lost.vendor, model=lost.model, **facts)
+    count(event, vendor=lost.vendor, **facts)
 
 
 def _nobody_knows(vendor: Vendor) -> Failure:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from videogate.engine.figures import count
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
 from videogate.store.ledger import Claim, Ledger
@@ -61,7 +62,7 @@ async def drop_inputs(shop: Shop, claim: Claim) -> None:
 
 
 def tell(event: str, claim: Claim, to: TaskState | None = None, **facts: object) -> None:
-    """Log one step of a task's life, with what it takes to follow the task and its money."""
+    """Log one step of a task's life, with what it takes to follow the task and its money, and count it."""
     task, attempt = claim.task, claim.attempt
     log.info(
         event,
@@ -76,3 +77,4 @@ def tell(event: str, claim: Claim, to: TaskState | None = None, **facts: object)
         state_to=(to or task.state).value,
         **facts,
     )
+    count(event, vendor=task.vendor, **facts)

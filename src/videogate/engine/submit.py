@@ -1,12 +1,13 @@
 """Accept: check a request against the model's facts and make it durable. Nothing is sent here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from videogate.engine.repeats import fingerprint, key_digest
 from videogate.engine.shop import Shop, log
-from videogate.task.errors import InvalidRequest, VideoNotFound
+from videogate.task.errors import Busy, CallerGone, InvalidRequest, VideoNotFound
 from videogate.task.frames import Frame
-from videogate.task.model import Adjustment, Fitted, NewTask, Picture, Role, Task, TaskSpec
+from videogate.task.model import Added, Adjustment, Fitted, NewTask, Picture, Repeat, Role, Task, TaskSpec
 from videogate.task.state import TaskState
 from videogate.vendorkit import inputs
 from videogate.vendorkit.contract import Vendor
@@ -15,6 +16,11 @@ from videogate.vendorkit.fit import fit
 from videogate.vendorkit.values import is_empty
 
 SHOWN_MODELS = 12  # names in an error text
+NO_REPEAT = Repeat()
+
+
+async def _stays() -> bool:
+    return False
 
 
 class Submissions:
@@ -31,33 +37,39 @@ class Submissions:
         self._aliases = aliases
         self._wake = wake
 
-    async def create(self, owner: str, spec: TaskSpec, request_id: str) -> Task:
+    async def create(
+        self,
+        owner: str,
+        spec: TaskSpec,
+        request_id: str,
+        repeat: Repeat = NO_REPEAT,
+        gone: Callable[[], Awaitable[bool]] = _stays,
+    ) -> Task:
         """Accept a request. On return the task is durable and a crash cannot lose it.
 
-        Raises InvalidRequest, naming the parameter, before anything is stored or spent.
+        Args:
+            owner: whose task it becomes.
+            spec: what is asked for.
+            request_id: the id under which the log has the request.
+            repeat: what the caller said about earlier tries. A task that one of them made is the answer to this one.
+            gone: whether the caller has hung up.
+
+        Raises InvalidRequest, naming the parameter, before anything is stored or spent, and CallerGone.
         """
         vendor, model = self._find(spec.model)
         lifted = await self._take_in(lift(spec, vendor))
         try:
-            prepared, fitted = check(lifted, vendor, model)
-        except InvalidRequest:
+            checked = check(lifted, vendor, model)
+            new = self._new(spec, vendor, model, checked, owner=owner, request_id=request_id, repeat=repeat)
+            added = await self._add(new, gone)
+        except (InvalidRequest, CallerGone, Busy):
             await self._shop.inputs.drop(lifted.pictures)
             raise
-        now = self._shop.clock()
-        new = NewTask(
-            id=self._shop.new_id("video_"),
-            owner=owner,
-            spec=prepared,
-            fitted=fitted,
-            vendor=vendor.name,
-            account=vendor.account,
-            vendor_model=model.name,
-            client_ref=self._shop.new_id("vg"),
-            created_at=now,
-            deadline_at=now + self._shop.terms.deadline,
-            request_id=request_id,
-        )
-        task = await self._shop.tasks.add(new)
+        task = added.task
+        if not added.new:
+            await self._shop.inputs.drop(lifted.pictures)
+            log.info("task_repeated", task=task.id, request_id=request_id, owner=owner, state=task.state.value)
+            return task
         log.info(
             "task_accepted",
             task=task.id,
@@ -86,6 +98,43 @@ class Submissions:
         log.info("task_deleted", task=task.id, owner=owner, state_from=task.state.value)
         return task
 
+    def _new(
+        self,
+        asked: TaskSpec,
+        vendor: Vendor,
+        model: Model,
+        checked: tuple[TaskSpec, Fitted],
+        *,
+        owner: str,
+        request_id: str,
+        repeat: Repeat,
+    ) -> NewTask:
+        prepared, fitted = checked
+        now = self._shop.clock()
+        return NewTask(
+            id=self._shop.new_id("video_"),
+            owner=owner,
+            spec=prepared,
+            fitted=fitted,
+            vendor=vendor.name,
+            account=vendor.account,
+            vendor_model=model.name,
+            client_ref=self._shop.new_id("vg"),
+            created_at=now,
+            deadline_at=now + self._shop.terms.deadline,
+            request_id=request_id,
+            fingerprint=fingerprint(asked),
+            tries=repeat.tries,
+            idempotency=None if repeat.key is None else key_digest(repeat.key),
+        )
+
+    async def _add(self, new: NewTask, gone: Callable[[], Awaitable[bool]]) -> Added:
+        # A client that hung up tries again, and this try must not come behind that one and make a second video. Once
+        # it waits for the database it is ahead of any later one.
+        if await gone():
+            raise CallerGone
+        return await self._shop.tasks.add(new)
+
     async def _take_in(self, spec: TaskSpec) -> TaskSpec:
         """Bring pictures that came among the options to their stored form, as those of the fields already are."""
         taken: list[Picture] = []
@@ -93,7 +142,7 @@ class Submissions:
             for picture in spec.pictures:
                 stored = picture if picture.key else await self._shop.inputs.take(picture, "metadata")
                 taken.append(stored)
-        except InvalidRequest:
+        except (InvalidRequest, Busy):
             await self._shop.inputs.drop(taken)
             raise
         return replace(spec, pictures=tuple(taken))

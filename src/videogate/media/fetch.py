@@ -15,8 +15,8 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from videogate.media.addresses import is_public
-from videogate.task.errors import InvalidRequest, LinkExpired, Unavailable
-from videogate.vendorkit.client import Download, origin
+from videogate.task.errors import InvalidRequest, LinkExpired, Throttled, Unavailable
+from videogate.vendorkit.client import Download, origin, wish
 
 LONGEST = 2_048  # characters of a link
 REDIRECTS = 3
@@ -29,6 +29,7 @@ CHUNK = 256 * 1024
 _PORTS = frozenset({None, 80, 443})
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({401, 403, 404, 410})
+_TOO_MANY = 429
 _FORBIDDEN = frozenset(' \\\t\r\n"<>^`{|}')
 
 
@@ -55,8 +56,8 @@ class SafeFetcher:
         """Open a result.
 
         `home` is the vendor's own origin, which the operator configured: it may be a private address, and only it
-        gets `headers`. Raises LinkExpired for a dead link, Unavailable for trouble on the way and for a link that is
-        not safe to open.
+        gets `headers`. Raises LinkExpired for a dead link, Throttled where its server asks to come back later,
+        Unavailable for trouble on the way and for a link that is not safe to open.
         """
         return self._open(url, headers, home)
 
@@ -76,6 +77,8 @@ class SafeFetcher:
                         raise InvalidRequest(f"The file behind the link is larger than {limit} bytes.")
         except LinkExpired as error:
             raise InvalidRequest(f"The link cannot be opened: {error.message}.") from error
+        except Throttled as error:
+            raise Unavailable(error.message) from error
         return bytes(content)
 
     @asynccontextmanager
@@ -201,6 +204,9 @@ def _is_literal(host: str) -> bool:
 def _accept(response: aiohttp.ClientResponse, longest: int) -> Download:
     if response.status in _DEAD:
         raise LinkExpired(f"the link answered {response.status}")
+    if response.status == _TOO_MANY:
+        wished = wish(response.headers.get("retry-after", ""))
+        raise Throttled(f"the link answered {response.status}", retry_after=wished)
     if response.status != 200:  # noqa: PLR2004 (OK: a partial or empty answer is no result)
         raise Unavailable(f"the link answered {response.status}")
     if response.content_length is not None and response.content_length > longest:

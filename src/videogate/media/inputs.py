@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 from videogate.media.fetch import SafeFetcher
 from videogate.media.pictures import identify
 from videogate.media.storage import sync
-from videogate.task.errors import InvalidRequest
+from videogate.task.errors import Busy, InvalidRequest
 from videogate.task.frames import Frame
 from videogate.task.model import Picture, Role
 
@@ -38,7 +38,7 @@ class InputSpool:
     async def store(self, role: Role, content: bytes | BinaryIO, param: str) -> Picture:
         """Keep an uploaded picture, in constant memory; durable on return.
 
-        Raises InvalidRequest, naming `param`, if it is none.
+        Raises InvalidRequest, naming `param`, if it is none, and Busy if the disk takes no file.
         """
         source = BytesIO(content) if isinstance(content, bytes) else content
         return await asyncio.to_thread(self._store, role, source, param)
@@ -48,8 +48,10 @@ class InputSpool:
         try:
             length, digest = _copy(source, path, param)
             mime, frame = _identify(path, param)
-        except BaseException:
+        except BaseException as error:
             path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise Busy("The gateway cannot store a file just now. Nothing was spent; try again.") from error
             raise
         return Picture(role, key=path.name, mime=mime, frame=frame, length=length, sha256=digest)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from videogate.faultpoints import faultpoint
 from videogate.vendorkit.client import Download
 
 BLOCK = 1024 * 1024  # bytes written at a time
@@ -33,11 +34,13 @@ async def receive(download: Download, folder: Path, name: str) -> Received:
         path.unlink(missing_ok=True)
         async for chunk in download.chunks():
             block += chunk
+            faultpoint("fetch.receiving")
             if len(block) >= BLOCK:
                 await asyncio.to_thread(write, bytes(block))
                 length += len(block)
                 block.clear()
         await asyncio.to_thread(write, bytes(block))
+        faultpoint("fetch.received")
         return Received(path, length + len(block), digest.hexdigest())
     except BaseException:
         path.unlink(missing_ok=True)

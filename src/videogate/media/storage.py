@@ -8,6 +8,8 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
+from videogate.faultpoints import faultpoint
+
 CHUNK = 256 * 1024  # bytes handed on at a time
 
 
@@ -34,6 +36,7 @@ class Storage:
         with path.open("rb") as file:
             await obstore.put_async(self._store, key, file)
         await asyncio.to_thread(self._flush, self._folder / key)
+        faultpoint("fetch.kept")
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from `start` up to `end` (exclusive), piece by piece."""

@@ -22,6 +22,7 @@ MODES = {
     "drop_after": OPERATIONS,  # the same, but done
     "half": OPERATIONS,  # done; the answer breaks off in the middle
     "hang": OPERATIONS,  # done, never answered
+    "late": _SUBMIT,  # closed without a byte of an answer, and done `delay` seconds later
     "slow": OPERATIONS,  # the right answer, `delay` seconds late
     "html": OPERATIONS,  # a proxy's 502
     "html_200": OPERATIONS,  # a proxy's page, as if all were well
@@ -49,7 +50,7 @@ class Fault:
         vendor, op, mode: where it strikes and what it does; see MODES.
         times: how often it strikes; None is until cleared.
         after_accept: whether the call takes effect nonetheless; None is as the mode says.
-        delay: how late `slow` is, in seconds.
+        delay: how late `slow` and `late` are, in seconds.
         location: where `redirect` points.
         retry_after: seconds that `throttle` names in the header; None sends no header.
     """

@@ -6,6 +6,7 @@ alone), `environment` (what points a gateway at it), ERRORS (its own words for f
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -48,7 +49,11 @@ def guarded(world: World, vendor: str, op: str, handler: Handler, errors: Errors
         if fault is None or fault.mode in BY_VENDOR:
             return await answer(request, fault)
         if fault.mode == "slow":
-            return await _slow(world, fault) or await answer(request, None)
+            return await _wait(world, fault) or await answer(request, None)
+        if fault.mode == "late":
+            await request.body()  # there is nothing to read any more once the connection is closed
+            world.later(_late(world, fault, partial(answer, request, None)))
+            return Dropped()
         right = await answer(request, None) if fault.effective else None
         if right is None and fault.mode != "drop_before":
             # Read what the client sends, or it sees its own sending fail instead of the answer.
@@ -58,7 +63,13 @@ def guarded(world: World, vendor: str, op: str, handler: Handler, errors: Errors
     return endpoint
 
 
-async def _slow(world: World, fault: Fault) -> Response | None:
+async def _late(world: World, fault: Fault, handle: Callable[[], Awaitable[Response]]) -> None:
+    if await _wait(world, fault) is None:
+        await handle()
+
+
+async def _wait(world: World, fault: Fault) -> Response | None:
+    """Let the fault's delay pass. What to answer instead, if the simulator ends meanwhile."""
     try:
         await asyncio.wait_for(world.closing.wait(), fault.delay)
     except TimeoutError:

@@ -6,7 +6,7 @@ import random
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,7 @@ class World:
         self._tokens: dict[str, Job] = {}
         self._buckets: dict[str, tuple[float, float]] = {}
         self._slots: dict[str, list[float]] = {}
+        self._later: set[asyncio.Task[None]] = set()
 
     def hex(self, size: int) -> str:
         """`size` random bytes in hexadecimal."""
@@ -127,6 +128,12 @@ class World:
         self._forget()
         self._jobs[job.vendor, job.id] = job
         self._tokens[job.token] = job
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that no call waits for."""
+        task = asyncio.create_task(work)
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     def find(self, vendor: str, job_id: str) -> Job | None:
         """A job that is still remembered."""

@@ -11,20 +11,26 @@ import queue
 import sqlite3
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar, cast
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
+
+from videogate.faultpoints import faultpoint
+from videogate.task.errors import Busy
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 GROUP = 128  # units of work in one transaction, at most
 READERS = 4
+BUSY_SECONDS = 30.0  # how long to wait for another process that holds the database
 
 log = structlog.get_logger("videogate.store")
 
@@ -35,11 +41,12 @@ class Database(Protocol):
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; return its result once that is durable.
 
-        What `work` raises is raised here and undoes only this work. Cancelling the caller does not undo it.
+        What `work` raises is raised here and undoes only this work. Cancelling the caller does not undo it. Raises
+        DatabaseAway while nothing can be written.
         """
 
     async def read(self, work: Work[T]) -> T:
-        """Run `work` on a connection that cannot write."""
+        """Run `work` on a connection that cannot write. Raises DatabaseAway while nothing can be read."""
 
     async def ping(self) -> None:
         """Return if a transaction can be committed; raise what keeps it from that."""
@@ -50,6 +57,20 @@ class Database(Protocol):
 
 class AlreadyRunning(RuntimeError):
     """Another process serves this data directory; SQLite takes one."""
+
+
+class DatabaseAway(Busy):
+    """The disk is full or read-only, or another process holds the database. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("The gateway cannot use its database just now. Nothing was changed; try again.")
+
+
+# What SQLite says of a trouble that passes; all else is a mistake of ours, and so is a reader's "read-only".
+_AWAY = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
+)
+_PRIMARY = 0xFF  # of an extended code
 
 
 class Job:
@@ -75,7 +96,7 @@ class Job:
         if self.future.cancelled():
             return
         if self.error is not None:
-            self.future.set_exception(self.error)
+            self.future.set_exception(_away(self.error, _AWAY | {sqlite3.SQLITE_READONLY}) or self.error)
         else:
             self.future.set_result(self.result)
 
@@ -122,8 +143,11 @@ class SqliteDatabase:
             self._lock.close()
 
     def _read(self, work: Work[T]) -> T:
-        with self._readers.connect() as connection:
-            return work(connection)
+        try:
+            with self._readers.connect() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            raise _away(error, _AWAY) or error from error.orig
 
     def _write_all(self) -> None:
         with self.engine.connect() as connection:
@@ -133,7 +157,9 @@ class SqliteDatabase:
                 if last:
                     break
             if self._lock is not None:
-                _raw(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # outside a transaction, which it refuses
+                faultpoint("checkpointing")
+                with suppress(sqlite3.OperationalError):  # what is not moved now is moved at the next start
+                    _raw(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a transaction would refuse it
 
     def _group(self, first: Job) -> tuple[list[Job], bool]:
         """All that is waiting, up to a group's size; and whether the end was asked for."""
@@ -173,6 +199,16 @@ def _commit(connection: Connection, jobs: list[Job]) -> None:
             loop.call_soon_threadsafe(_settle, waiting)
 
 
+def _away(error: BaseException, codes: Collection[int]) -> DatabaseAway | None:
+    """What a caller is told of an error of the database's own, if it is one of these."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, sqlite3.OperationalError) or cause.sqlite_errorcode & _PRIMARY not in codes:
+        return None
+    away = DatabaseAway()
+    away.__cause__ = cause
+    return away
+
+
 def _raw(connection: Connection) -> sqlite3.Connection:
     """The driver's own connection below SQLAlchemy's."""
     return cast("sqlite3.Connection", connection.connection.driver_connection)
@@ -188,13 +224,13 @@ def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool if read_only else NullPool,
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_SECONDS},
     )
 
     @event.listens_for(engine, "connect")
     def _settings(connection: Any, _record: Any) -> None:
         for pragma in (
-            "busy_timeout=30000",
+            f"busy_timeout={BUSY_SECONDS * 1000:.0f}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",

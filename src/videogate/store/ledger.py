@@ -5,14 +5,15 @@ later write names the fence it was claimed under; a worker that was overtaken fi
 positive evidence of a created job is kept whatever the fence says, because it was paid for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, insert, or_, select, update
 
+from videogate.faultpoints import faultpoint
 from videogate.store.database import Database
-from videogate.store.rows import micros, seconds, to_attempt, to_task
+from videogate.store.rows import among, micros, seconds, to_attempt, to_task
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure, FailureCode
 from videogate.task.model import Artifact, Attempt, Content, Receipt, Task
@@ -49,6 +50,8 @@ class Agenda:
     next_at: float | None
 
 
+_LIVE = among(task.c.state, LIVE)  # in the words of the index of what is due
+_SHARE = 100  # late tasks in one round
 NEVER = 253_402_300_799.0  # the end of the year 9999: due when somebody says so
 
 
@@ -78,6 +81,38 @@ class Ledger:
             ]
         )
 
+    async def late(self, *, now: float, lease: float) -> list[Claim]:
+        """Take tasks that were never sent and whose deadline has passed, whatever their vendor; a share of them."""
+        found = await self._database.read(lambda connection: connection.execute(_late(micros(now))).scalars().all())
+        if not found:
+            return []
+        until = micros(now + lease)
+        return await self._database.write(lambda connection: _take(connection, _late(micros(now)), self._worker, until))
+
+    async def jobs(self, account: str, now: float) -> int:
+        """How many jobs an account has to run: sent, about to be, or perhaps sent, and not known to have ended."""
+        sent = task.c.state.in_([TaskState.SUBMITTING, TaskState.SUBMITTED, TaskState.RUNNING])
+        claimed = and_(task.c.state == TaskState.INTENT, task.c.lease_until > micros(now))
+        query = select(func.count()).where(_LIVE, task.c.account == account, or_(sent, claimed))
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+
+    async def explain(self, vendor: str, waiting: str, *, now: float) -> None:
+        """Tell the callers of a vendor's tasks that are due and not sent what they wait for, if nobody has yet."""
+        change = (
+            update(task)
+            .where(task.c.vendor == vendor, task.c.state == TaskState.INTENT, task.c.waiting.is_(None))
+            .where(_LIVE, task.c.due_at <= micros(now), task.c.lease_until <= micros(now))
+            .values(waiting=waiting)
+        )
+        await self._database.write(lambda connection: connection.execute(change))
+
+    async def unserved(self, served: Collection[str], waiting: str) -> Mapping[str, int]:
+        """Tell the callers of tasks of vendors that are not served what they wait for, and no others any more.
+
+        Returns how many tasks wait, by vendor.
+        """
+        return await self._database.write(lambda connection: _unserved(connection, sorted(served), waiting))
+
     async def extend(self, claim: Claim, until: float) -> bool:
         """Keep a claim longer."""
         return await self._database.write(
@@ -101,7 +136,7 @@ class Ledger:
         return await self._end(claim, AttemptState.REJECTED, failure, now)
 
     async def not_sent(self, claim: Claim, why: str, *, now: float, due_at: float, client_ref: str) -> bool:
-        """Nothing was created: close the attempt and prepare the next one."""
+        """Nothing was created: close the attempt and prepare the next one. The caller reads `why` while it waits."""
         return await self._move(lambda connection: _not_sent(connection, claim, why, now, micros(due_at), client_ref))
 
     async def unknown(self, claim: Claim, evidence: str, *, look_at: float) -> bool:
@@ -120,22 +155,25 @@ class Ledger:
 
     async def observed(self, claim: Claim, state: TaskState, progress: int, *, due_at: float) -> bool:
         """The vendor's job is alive."""
-        values = {"progress": max(progress, claim.task.progress), "troubles": 0, "misses": 0, **_free(due_at)}
+        ahead = max(progress, claim.task.progress)
+        values = {"progress": ahead, "troubles": 0, "misses": 0, "waiting": None, **_free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, state, values))
 
-    async def postponed(self, claim: Claim, *, due_at: float, troubles: int, misses: int = 0) -> bool:
-        """A look that told nothing."""
-        values = {"troubles": troubles, "misses": misses, **_free(due_at)}
+    async def postponed(
+        self, claim: Claim, *, due_at: float, troubles: int, misses: int = 0, waiting: str | None = None
+    ) -> bool:
+        """A look that told nothing; `waiting` says so to the caller."""
+        values = {"troubles": troubles, "misses": misses, "waiting": waiting, **_free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, None, values))
 
     async def fetching(self, claim: Claim, artifact: Artifact, *, due_at: float) -> bool:
         """The vendor is done; the result is to be copied. The troubles stay: a link may have died before."""
-        values = {"artifact": artifact.url, "misses": 0, **_free(due_at)}
+        values = {"artifact": artifact.url, "misses": 0, "waiting": None, **_free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.FETCHING, values))
 
-    async def look_again(self, claim: Claim, *, due_at: float, troubles: int) -> bool:
+    async def look_again(self, claim: Claim, *, due_at: float, troubles: int, waiting: str | None = None) -> bool:
         """The result's link is dead: ask the vendor for a new one."""
-        values = {"artifact": None, "troubles": troubles, **_free(due_at)}
+        values = {"artifact": None, "troubles": troubles, "waiting": waiting, **_free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.RUNNING, values))
 
     async def succeeded(self, claim: Claim, content: Content, *, size: str, seconds: str, now: float) -> bool:
@@ -149,11 +187,12 @@ class Ledger:
             "seconds": seconds,
             "progress": 100,
             "artifact": None,
+            "waiting": None,
             "completed_at": micros(now),
         }
-        return await self._move(
-            lambda connection: _set(connection, claim, TaskState.SUCCEEDED, {**values, **_free(now)})
-        )
+        done = await self._move(lambda connection: _succeeded(connection, claim, {**values, **_free(now)}))
+        faultpoint("finish.committed")
+        return done
 
     async def failed(self, claim: Claim, failure: Failure, *, now: float) -> bool:
         """The task ends; its attempt stays as it is."""
@@ -165,7 +204,7 @@ class Ledger:
 
     async def cancelled(self, claim: Claim, *, now: float) -> bool:
         """The task ends because its owner deleted it."""
-        values = {"completed_at": micros(now), **_free(now)}
+        values = {"completed_at": micros(now), "waiting": None, **_free(now)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.CANCELLED, values))
 
     async def hasten(self, account: str, client_ref: str, *, now: float) -> bool:
@@ -197,7 +236,7 @@ class Ledger:
 
     async def pictures_in_use(self) -> set[str]:
         """Keys of the input files of tasks that have not ended."""
-        live = task.c.state.in_(sorted(LIVE))
+        live = _LIVE
         query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(live)
         specs = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return {picture["key"] for spec in specs for picture in spec["pictures"] if picture["key"]}
@@ -218,7 +257,7 @@ class Ledger:
 
 
 def _agenda(connection: Connection, now: int) -> Agenda:
-    live = task.c.state.in_(sorted(LIVE))
+    live = _LIVE
     ready = and_(live, task.c.due_at <= now, task.c.lease_until <= now)
     counts = connection.execute(
         select(task.c.vendor, task.c.state, func.count()).where(ready).group_by(task.c.vendor, task.c.state)
@@ -233,21 +272,44 @@ def _claim(connection: Connection, lane: Lane, limit: int, worker: str, now: int
         select(task.c.id)
         .where(
             task.c.vendor == lane.vendor,
+            _LIVE,
             task.c.state.in_(sorted(lane.states)),
             task.c.due_at <= now,
             task.c.lease_until <= now,
         )
         .order_by(task.c.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
     )
+    return _take(connection, chosen, worker, until)
+
+
+def _take(connection: Connection, chosen: Select[tuple[str]], worker: str, until: int) -> list[Claim]:
     rows = connection.execute(
         update(task)
-        .where(task.c.id.in_(chosen.scalar_subquery()))
+        .where(task.c.id.in_(chosen.with_for_update(skip_locked=True).scalar_subquery()))
         .values(lease_by=worker, lease_until=until, due_at=until, fence=task.c.fence + 1)
         .returning(*task.c)
     ).mappings()
     return [_with_attempt(connection, row) for row in rows.all()]
+
+
+def _late(now: int) -> Select[tuple[str]]:
+    return (
+        select(task.c.id)
+        .where(_LIVE, task.c.due_at <= now, task.c.lease_until <= now)
+        .where(task.c.state == TaskState.INTENT, task.c.deadline_at <= now)
+        .order_by(task.c.deadline_at)
+        .limit(_SHARE)
+    )
+
+
+def _unserved(connection: Connection, served: Sequence[str], waiting: str) -> Mapping[str, int]:
+    others = and_(_LIVE, task.c.vendor.not_in(served))
+    back = and_(_LIVE, task.c.vendor.in_(served), task.c.waiting == waiting)
+    connection.execute(update(task).where(back).values(waiting=None))
+    connection.execute(update(task).where(others).values(waiting=waiting))
+    counts = connection.execute(select(task.c.vendor, func.count()).where(others).group_by(task.c.vendor))
+    return {vendor: count for vendor, count in counts}  # noqa: C416 (rows are no pairs to the type checker)
 
 
 def _with_attempt(connection: Connection, row: RowMapping) -> Claim:
@@ -260,13 +322,13 @@ def _with_attempt(connection: Connection, row: RowMapping) -> Claim:
 
 def _void(connection: Connection, held: ColumnElement[bool], now: float) -> int:
     values = {"fence": task.c.fence + 1, **_free(now)}
-    return connection.execute(update(task).where(task.c.state.in_(sorted(LIVE)), held).values(values)).rowcount
+    return connection.execute(update(task).where(_LIVE, held).values(values)).rowcount
 
 
 def _begin_send(connection: Connection, claim: Claim, now: float, deadline: float) -> bool:
     values = {"sent_at": micros(now), "send_deadline": micros(deadline), "fence": claim.fence}
     return _both(
-        moved=_set(connection, claim, TaskState.SUBMITTING, {}),
+        moved=_set(connection, claim, TaskState.SUBMITTING, {"waiting": None}),
         settled=settle(connection, claim.attempt.id, AttemptState.SENDING, values),
     )
 
@@ -298,6 +360,7 @@ def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: fl
         "started_at": micros(now),
         "failure": None,
         "completed_at": None,
+        "waiting": None,
         "troubles": 0,
         "fence": task.c.fence + 1,
         **_free(due_at),
@@ -307,7 +370,8 @@ def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: fl
 
 def _not_sent(connection: Connection, claim: Claim, why: str, now: float, due_at: int, client_ref: str) -> bool:
     values = {"evidence": why, "settled_at": micros(now)}
-    moved = _set(connection, claim, TaskState.INTENT, {"troubles": claim.task.troubles + 1, **_free(seconds(due_at))})
+    waits = {"troubles": claim.task.troubles + 1, "waiting": why, **_free(seconds(due_at))}
+    moved = _set(connection, claim, TaskState.INTENT, waits)
     if not _both(moved=moved, settled=settle(connection, claim.attempt.id, AttemptState.NOT_SENT, values)):
         return False
     connection.execute(
@@ -333,6 +397,12 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
     return connection.execute(update(task).where(mine, allowed).values(moved)).rowcount == 1
 
 
+def _succeeded(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> bool:
+    done = _set(connection, claim, TaskState.SUCCEEDED, values)
+    faultpoint("finish.committing")
+    return done
+
+
 def settle(connection: Connection, attempt_id: int, target: AttemptState, values: Mapping[str, Any]) -> bool:
     """Move a line of the ledger where its table of moves allows it."""
     allowed = attempt.c.state.in_(sorted(attempt_sources(target)))
@@ -353,4 +423,4 @@ def _free(due_at: float) -> dict[str, Any]:
 
 
 def ended(failure: Failure, now: float) -> dict[str, Any]:
-    return {"failure": asdict(failure), "artifact": None, "completed_at": micros(now), **_free(now)}
+    return {"failure": asdict(failure), "artifact": None, "waiting": None, "completed_at": micros(now), **_free(now)}

@@ -11,13 +11,14 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func
 
 from videogate.store.database import Database
 from videogate.store.ledger import ended, settle
-from videogate.store.rows import micros, seconds, to_fitted, to_spec
+from videogate.store.rows import among, micros, seconds, to_fitted, to_spec
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure
 from videogate.task.state import AttemptState, TaskState
 
-_LOOKED_FOR = (AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW)
-_OPEN = (AttemptState.SENDING, *_LOOKED_FOR)
+# One that seemed never to have arrived stays looked for: its sender may have been paused, and have sent it since.
+_LOOKED_FOR = (AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW, AttemptState.NOT_CREATED)
+_OPEN = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW)  # the index of those names them
 _SHARE = 50  # attempts in one round
 
 
@@ -61,7 +62,7 @@ class LostStore:
         """Every open attempt at the same model with the same prompt, this one and those on the way included."""
         query = _select().where(
             attempt.c.account == lost.account,
-            attempt.c.state.in_(_OPEN),
+            among(attempt.c.state, _OPEN),
             task.c.vendor_model == lost.model,
             task.c.prompt == lost.prompt,
         )
@@ -69,7 +70,11 @@ class LostStore:
 
     async def under_review(self) -> list[LostSubmit]:
         """What waits for a person."""
-        query = _select().where(attempt.c.state == AttemptState.NEEDS_REVIEW).order_by(attempt.c.sent_at)
+        query = (
+            _select()
+            .where(among(attempt.c.state, _OPEN), attempt.c.state == AttemptState.NEEDS_REVIEW)
+            .order_by(attempt.c.sent_at)
+        )
         return await self._database.read(lambda connection: _all(connection, query))
 
     async def bound(self, account: str, vendor_task_ids: Collection[str]) -> set[str]:
@@ -101,11 +106,12 @@ class LostStore:
         values = {"look_at": None if look_at is None else micros(look_at), "settled_at": micros(now)}
         return await self._end(lost, AttemptState.NEEDS_REVIEW, failure, now, values)
 
-    async def not_created(self, lost: LostSubmit, failure: Failure, *, now: float) -> bool:
+    async def not_created(
+        self, lost: LostSubmit, failure: Failure, *, now: float, look_at: float | None = None
+    ) -> bool:
         """Its vendor, asked by our reference, knows no such job. The task ends; nothing is sent again."""
-        return await self._end(
-            lost, AttemptState.NOT_CREATED, failure, now, {"look_at": None, "settled_at": micros(now)}
-        )
+        values = {"look_at": None if look_at is None else micros(look_at), "settled_at": micros(now)}
+        return await self._end(lost, AttemptState.NOT_CREATED, failure, now, values)
 
     async def write_off(self, lost: LostSubmit, *, now: float) -> bool:
         """A person gave it up. The task has ended before."""

@@ -7,6 +7,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine
 
+from videogate.faultpoints import faultpoint
+
 
 def migrate(engine: Engine) -> None:
     """Bring the schema to the newest revision, in one transaction: a crash leaves the old one or the new one."""
@@ -15,6 +17,7 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        faultpoint("migrating")
 
 
 def scripts() -> Path:

@@ -1,10 +1,11 @@
 """Rows into values and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import BindParameter, Column, ColumnElement, RowMapping, bindparam
 
 from videogate.task.errors import Failure, FailureCode
 from videogate.task.frames import Frame
@@ -24,6 +25,14 @@ from videogate.task.state import AttemptState, TaskState
 
 Row = Mapping[str, Any] | RowMapping
 MICRO = 1_000_000
+
+
+def among(column: Column[Any], states: Iterable[StrEnum]) -> ColumnElement[bool]:
+    """Whether a row is in one of these states, as literals: a partial index wants a condition like its own."""
+    literals: BindParameter[list[str]] = bindparam(
+        None, sorted(state.value for state in states), expanding=True, literal_execute=True
+    )
+    return column.in_(literals)
 
 
 def micros(seconds: float) -> int:

@@ -118,6 +118,8 @@ _paid = text(_one_of("state", MAYBE_PAID))
 Index("uq_attempt_maybe_paid", attempt.c.task_id, unique=True, sqlite_where=_paid, postgresql_where=_paid)
 _unsettled = text(_one_of("state", frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW})))
 Index("ix_attempt_unsettled", attempt.c.state, sqlite_where=_unsettled, postgresql_where=_unsettled)
+_looked_for = text("look_at IS NOT NULL")
+Index("ix_attempt_look", attempt.c.look_at, sqlite_where=_looked_for, postgresql_where=_looked_for)
 
 idempotency_key = Table(
     "idempotency_key",

@@ -1,15 +1,20 @@
-"""Tasks as callers see them: accept, read, list, delete."""
+"""Tasks as callers see them: accept, once for all tries of a request, read, list, delete."""
 
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, tuple_, update
 
+from videogate.faultpoints import faultpoint
 from videogate.store.database import Database
 from videogate.store.rows import from_spec, micros, to_fitted, to_spec, to_task
-from videogate.store.tables import attempt, task, task_request
-from videogate.task.model import Fitted, NewTask, Page, Task, TaskSpec
+from videogate.store.tables import attempt, idempotency_key, task, task_request
+from videogate.task.errors import InvalidRequest
+from videogate.task.model import Added, Fitted, NewTask, Page, Task, TaskSpec
 from videogate.task.state import ENDED, AttemptState, TaskState
+
+KEY_KEPT = 7 * 86_400.0  # seconds that an idempotency key counts
+RETRIED_WITHIN = 600.0  # seconds after a task's creation in which a client's own retry of it is recognised
 
 
 class TaskStore:
@@ -18,9 +23,15 @@ class TaskStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, new: NewTask) -> Task:
-        """Write the task, its request and its first attempt in one transaction; durable on return."""
-        return await self._database.write(lambda connection: _add(connection, new))
+    async def add(self, new: NewTask) -> Added:
+        """Write the task, its request and its first attempt in one transaction; durable on return.
+
+        Where an earlier try of the same request made a task, nothing is written and that task comes back. Raises
+        InvalidRequest if the idempotency key belongs to another request.
+        """
+        added = await self._database.write(lambda connection: _add(connection, new))
+        faultpoint("create.committed")
+        return added
 
     async def get(self, owner: str, task_id: str) -> Task | None:
         """The owner's task, unless deleted."""
@@ -40,8 +51,85 @@ class TaskStore:
         """What was asked for and how it was fitted."""
         return await self._database.read(lambda connection: _request(connection, task_id))
 
+    async def forget_keys(self, before: float) -> int:
+        """Forget the idempotency keys first used before then. Returns how many."""
+        old = delete(idempotency_key).where(idempotency_key.c.created_at < micros(before))
+        return await self._database.write(lambda connection: connection.execute(old).rowcount)
 
-def _add(connection: Connection, new: NewTask) -> Task:
+
+def _add(connection: Connection, new: NewTask) -> Added:
+    # Writes come one after the other, so that nobody else's try slips in between the look and the insert.
+    made = _made_with_key(connection, new) if new.idempotency else _made_by_try(connection, new)
+    if made is not None:
+        return Added(to_task(made), new=False)
+    added = _insert(connection, new)
+    if new.idempotency:
+        _keep_key(connection, new)
+    return Added(added, new=True)
+
+
+def _made_with_key(connection: Connection, new: NewTask) -> RowMapping | None:
+    """The task that this caller's key stands for. A key that is old, or whose task was deleted, is free again."""
+    query = (
+        select(task, idempotency_key.c.fingerprint.label("keyed"))
+        .join(idempotency_key, idempotency_key.c.task_id == task.c.id)
+        .where(
+            idempotency_key.c.owner == new.owner,
+            idempotency_key.c.digest == new.idempotency,
+            idempotency_key.c.created_at >= micros(new.created_at - KEY_KEPT),
+            task.c.deleted.is_(False),
+        )
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    if row is not None and row["keyed"] != new.fingerprint:
+        raise InvalidRequest(
+            "This Idempotency-Key was used for another request. Repeat that one exactly, or use a new key.",
+            param="Idempotency-Key",
+            code="idempotency_key_reuse",
+        )
+    return row
+
+
+def _made_by_try(connection: Connection, new: NewTask) -> RowMapping | None:
+    """The task that the try before this one made; from now on it is this try's.
+
+    Two equal requests that were both dropped find a task each: a task answers only one try of a number.
+    """
+    if new.tries < 1 or new.fingerprint is None:
+        return None
+    query = (
+        select(task)
+        .where(
+            task.c.owner == new.owner,
+            task.c.fingerprint == new.fingerprint,
+            task.c.created_at >= micros(new.created_at - RETRIED_WITHIN),
+            task.c.deleted.is_(False),
+            task.c.tries < new.tries,
+        )
+        .order_by(task.c.tries.desc(), task.c.created_at, task.c.id)
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().one_or_none()
+    if row is not None:
+        connection.execute(update(task).where(task.c.id == row["id"]).values(tries=new.tries))
+    return row
+
+
+def _keep_key(connection: Connection, new: NewTask) -> None:
+    own = (idempotency_key.c.owner == new.owner, idempotency_key.c.digest == new.idempotency)
+    connection.execute(delete(idempotency_key).where(*own))
+    connection.execute(
+        insert(idempotency_key).values(
+            owner=new.owner,
+            digest=new.idempotency,
+            fingerprint=new.fingerprint,
+            task_id=new.id,
+            created_at=micros(new.created_at),
+        )
+    )
+
+
+def _insert(connection: Connection, new: NewTask) -> Task:
     now = micros(new.created_at)
     values = {
         "id": new.id,
@@ -65,6 +153,8 @@ def _add(connection: Connection, new: NewTask) -> Task:
         "fence": 0,
         "troubles": 0,
         "misses": 0,
+        "fingerprint": new.fingerprint,
+        "tries": new.tries,
     }
     connection.execute(insert(task).values(values))
     connection.execute(insert(task_request).values(task_id=new.id, spec=from_spec(new.spec), fitted=asdict(new.fitted)))
@@ -73,6 +163,7 @@ def _add(connection: Connection, new: NewTask) -> Task:
             task_id=new.id, number=1, account=new.account, client_ref=new.client_ref, state=AttemptState.PREPARED
         )
     )
+    faultpoint("create.committing")
     return to_task({**dict.fromkeys(task.c.keys()), **values})
 
 

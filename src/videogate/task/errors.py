@@ -6,6 +6,7 @@ VideogateError
 ├── VideoNotReady           the content was asked for before the video is completed
 ├── NotAuthenticated        no key, or not one of ours
 ├── NotServed               the route, the method or the body's size is not served
+├── CallerGone              whoever asked has hung up; nothing was made
 ├── Busy                    we cannot take the request now
 └── VendorError             something about a vendor; carries its own code and words
     ├── NotDelivered        surely never reached the vendor: may be sent again
@@ -90,6 +91,10 @@ class NotServed(VideogateError):
         self.status = status
         self.code = code
         self.headers = headers or {}
+
+
+class CallerGone(VideogateError):
+    """The caller hung up before its request was durable: nothing was made, and nobody reads the answer."""
 
 
 class Busy(VideogateError):

@@ -193,6 +193,25 @@ class NewTask:
     created_at: float
     deadline_at: float
     request_id: str
+    fingerprint: str | None = None  # of the request as asked
+    tries: int = 0  # which try of the caller's own client this is, counted from 0
+    idempotency: str | None = None  # digest of the caller's idempotency key
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What came of a NewTask: its task, or the one that an earlier try of the same request made."""
+
+    task: Task
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a caller said about repeating a request: its idempotency key, and how often its client tried before."""
+
+    key: str | None = None
+    tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 
+from videogate.faultpoints import armed, faultpoint
 from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, Unavailable
+from videogate.vendorkit.outcome import Submitted, of_error
 
 SUBMIT_SECONDS = 40.0  # the whole submit; shorter than the lease it runs under
 POLL_SECONDS = 15.0
@@ -31,15 +33,6 @@ _QUERY = re.compile(r"(https?:\\?/\\?/[^\s\"'<>?]+)\?[^\s\"'<>]+")  # JSON may w
 
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")  # a JWT, which some vendors' requests are signed with
 
-# Raised before the request's first byte leaves; every other transport error may come after it.
-NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
-    httpx.ProxyError,
-)
 # The aiohttp transport lets some of its own pass, such as that for an answer which is not HTTP.
 NETWORK_ERRORS = (
     httpx.HTTPError,
@@ -116,16 +109,20 @@ class Reply:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the answer asks us to wait, if it does (number or HTTP date)."""
-        value = self.headers.get("retry-after", "")
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            pass
-        try:
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time())
-        except ValueError:
-            return None
+        """Seconds that the answer asks us to wait, if it does."""
+        return wish(self.headers.get("retry-after", ""))
+
+
+def wish(value: str) -> float | None:
+    """The seconds that a `Retry-After` says (number or HTTP date), if it says any."""
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except ValueError:
+        return None
 
 
 class Download(Protocol):
@@ -153,6 +150,14 @@ def origin(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+async def _pass_points(event: str, _info: Mapping[str, Any]) -> None:
+    """Pass the places within httpx; it names its own steps."""
+    if event == "connection.connect_tcp.complete":
+        faultpoint("submit.connected")
+    elif event == "http11.send_request_body.complete":
+        faultpoint("submit.sent")
 
 
 def _parts(call: Call) -> list[tuple[str, tuple[str | None, bytes, str | None]]]:
@@ -203,7 +208,9 @@ class VendorClient:
         """Send once. Raises NotDelivered or OutcomeUnknown; any answer at all is returned."""
         with self._submit_errors():
             async with timeout(SUBMIT_SECONDS):
-                return await self._exchange(self._submits, prepared, authorize)
+                reply = await self._exchange(self._submits, prepared, authorize, watched=armed())
+                faultpoint("submit.replied")
+                return reply
 
     async def call(self, call: Call, authorize: Authorize) -> Reply:
         """Send a call that may be repeated. Raises Unavailable; any answer at all is returned."""
@@ -229,9 +236,17 @@ class VendorClient:
             text = text.replace(secret, "[secret]")
         return _TOKEN.sub("[secret]", _QUERY.sub(r"\1?[…]", text))
 
-    async def _exchange(self, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize) -> Reply:
+    async def _exchange(
+        self, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize, *, watched: bool = False
+    ) -> Reply:
         headers = {**prepared.headers, **authorize(prepared)}
-        request = client.build_request(prepared.method, prepared.url, headers=headers, content=prepared.content)
+        request = client.build_request(
+            prepared.method,
+            prepared.url,
+            headers=headers,
+            content=prepared.content,
+            extensions={"trace": _pass_points} if watched else None,
+        )
         response = await client.send(request, stream=True)
         try:
             content = await self._read(response)
@@ -253,9 +268,9 @@ class VendorClient:
     def _submit_errors(self) -> Iterator[None]:
         try:
             yield
-        except NEVER_SENT as error:
-            raise NotDelivered(f"{self.vendor} could not be reached: {type(error).__name__}") from error
         except NETWORK_ERRORS as error:
+            if of_error(error) is Submitted.NOT_DELIVERED:
+                raise NotDelivered(f"{self.vendor} could not be reached: {type(error).__name__}") from error
             raise OutcomeUnknown(
                 f"{self.vendor} took the request but its answer was lost: {type(error).__name__}",
                 evidence=self.redact(repr(error)),

@@ -16,7 +16,7 @@ from time import time
 from typing import Any, ClassVar, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from videogate.task.errors import (
     Failure,
@@ -43,13 +43,14 @@ class VendorConfig(BaseModel):
     """A vendor's settings, read from `VIDEOGATE_<NAME>_<FIELD>`.
 
     The vendor is on when one of its credentials, the fields of type SecretStr, is set; it must then be complete, or a
-    validator of the vendor's says what is missing. Fields are declared by the vendor; these two are everybody's.
+    validator of the vendor's says what is missing. Fields are declared by the vendor; these are everybody's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     base_url: str
     poll_interval: float = 2.0  # seconds; the schedule's floor
+    max_jobs: int | None = Field(default=None, ge=0)  # at once; None is the documented figure, 0 any number
 
     @classmethod
     def credentials(cls) -> frozenset[str]:
@@ -305,7 +306,8 @@ class Vendor(ABC):
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Download]:
         """Open a result for reading, in constant memory; leaving the context closes the connection.
 
-        Raises LinkExpired when the link is dead, Unavailable for everything else that may pass.
+        Raises LinkExpired when the link is dead, Throttled when its server asks to come back later, Unavailable for
+        everything else that may pass.
         """
         return self.client.open(artifact.url, self.authorize)
 

@@ -142,10 +142,14 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the vendor documents about how often it may be called, and how long its things live."""
+    """What the vendor documents about how often it may be called, and how many jobs an account runs at once.
+
+    `jobs_at_once` is for vendors that refuse a job too many; None where they let it wait, or say no number.
+    """
 
     polls_per_second: float = 10.0
     submits_per_second: float = 5.0
     submits_at_once: int = 4
     polls_at_once: int = 16
     fetches_at_once: int = 4
+    jobs_at_once: int | None = None

@@ -151,8 +151,11 @@ TERMS = Terms(
     billing="only when a video is returned",
 )
 
-# Free accounts run one job of a product at once, paid ones two; no rate of calls is published.
-LIMITS = Limits(polls_per_second=5, submits_per_second=1, submits_at_once=2, polls_at_once=8, fetches_at_once=4)
+# Free accounts run one job of a product at once, paid ones two, and one too many is refused; no rate of calls is
+# published.
+LIMITS = Limits(
+    polls_per_second=5, submits_per_second=1, submits_at_once=2, polls_at_once=8, fetches_at_once=4, jobs_at_once=2
+)
 
 # `done` says only that it is over: the code beside it says how.
 SIGHTS: Mapping[str, Sight] = {

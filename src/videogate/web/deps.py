@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from videogate.engine.callbacks import Callbacks
+from videogate.engine.figures import Figures
 from videogate.engine.submit import Submissions
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
@@ -31,6 +32,7 @@ class Parts:
     catalogue: Catalogue
     health: Health
     callbacks: Callbacks
+    figures: Figures
     default_model: str
     default_fit: Fit
     default_dialect: str

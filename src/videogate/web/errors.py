@@ -6,10 +6,10 @@ import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from videogate.task.errors import InvalidRequest, NotServed, VideogateError
+from videogate.task.errors import CallerGone, InvalidRequest, NotServed, VideogateError
 from videogate.wire.errors import Rendered, internal, render
 
 log = structlog.get_logger("videogate.web")
@@ -25,6 +25,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(VideogateError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
 
 
 def _answer(request: Request, rendered: Rendered) -> Response:
@@ -51,6 +52,10 @@ async def _http(request: Request, error: Exception) -> Response:
         405: ("method_not_allowed", f"{path[:200]} does not take {method}."),
     }.get(raised.status_code, ("invalid_request", str(raised.detail)))
     return respond(request, NotServed(raised.status_code, message, code, dict(raised.headers or {})))
+
+
+async def _gone(request: Request, _error: Exception) -> Response:
+    return respond(request, CallerGone())
 
 
 def bug(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from videogate.engine import figures
 from videogate.task.errors import NotServed
 from videogate.web.errors import bug, respond
 
@@ -54,12 +55,14 @@ class Edge:
                 raise  # an answer has begun: all that is left is to break it off
             await bug(request, error)(scope, receive, sending)
         finally:
+            took = perf_counter() - started
+            figures.served(_route(scope), scope["method"], status, took)
             log.info(
                 "request",
                 method=scope["method"],
                 path=_TOKEN.sub(r"\1…", path),
                 status=status,
-                ms=round((perf_counter() - started) * 1000, 1),
+                ms=round(took * 1000, 1),
                 request_id=request_id,
                 key=scope["state"].get("key"),
             )
@@ -67,6 +70,11 @@ class Edge:
     def _announced_too_large(self, request: Request) -> NotServed | None:
         length = request.headers.get("content-length", "")
         return _too_large(self._max_body) if length.isdigit() and int(length) > self._max_body else None
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that took the request, without its prefix; paths that are nobody's count as one."""
+    return getattr(scope.get("route"), "path", "none")
 
 
 def _request_id(request: Request) -> str:

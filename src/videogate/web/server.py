@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from videogate.web import errors
 from videogate.web.middleware import Edge
-from videogate.web.routes import callbacks, content, health, models, videos
+from videogate.web.routes import callbacks, content, health, metrics, models, videos
 
 # `/v1` is ours; a base URL without it, and Azure's, must work too.
 PREFIXES = ("/v1", "", "/openai/v1", "/openai")
@@ -21,6 +21,7 @@ def build(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, m
         for module in (videos, content, models):
             app.include_router(module.router, prefix=prefix, include_in_schema=shown)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(callbacks.router)
     errors.install(app)
     app.add_middleware(Edge, max_body=max_body)

@@ -6,6 +6,7 @@ from typing import Any
 
 from videogate.task.errors import (
     Busy,
+    CallerGone,
     InvalidRequest,
     NotAuthenticated,
     NotServed,
@@ -57,6 +58,9 @@ def render(error: VideogateError) -> Rendered:
             return Rendered(400, envelope(400, str(error), param="video_id", code="video_not_ready"), wait)
         case NotServed():
             return Rendered(error.status, envelope(error.status, str(error), code=error.code), error.headers)
+        case CallerGone():
+            # Nobody reads it; the access log shows the status, which is nginx's for this.
+            return Rendered(499, envelope(499, "The client closed the connection.", code="client_closed_request"))
         case Busy():
             body = envelope(503, str(error), code="busy")
             return Rendered(503, body, {"retry-after": str(ceil(error.retry_after))})

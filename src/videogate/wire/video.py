@@ -5,7 +5,7 @@ from typing import Any
 
 from videogate.task.errors import Failure
 from videogate.task.model import Page, Task
-from videogate.task.state import TaskState
+from videogate.task.state import LIVE, TaskState
 from videogate.wire.dialect import Dialect
 
 
@@ -30,6 +30,8 @@ def video(task: Task, dialect: Dialect, url: str | None) -> dict[str, Any]:
     }
     if task.adjustments:
         body["adjustments"] = [asdict(each) for each in task.adjustments]
+    if task.waiting and task.state in LIVE:
+        body["status_detail"] = task.waiting
     return body
 
 

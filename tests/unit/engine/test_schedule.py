@@ -1,4 +1,4 @@
-"""When to look next, and how many calls may begin."""
+"""When to look next."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videogate.engine import schedule
-from videogate.engine.rates import Bucket
 
 floors = st.floats(0.05, 60)
 usuals = st.floats(1, 3600)
@@ -86,41 +85,3 @@ def test_estimated_progress_rises_and_never_ends(one: float, other: float, usual
 
     assert schedule.estimated_progress(elapsed=0, usual=usual) == 0
     assert 0 <= first <= second <= 99
-
-
-@given(
-    st.floats(0.1, 200),
-    st.lists(st.tuples(st.floats(0, 3), st.integers(0, 400)), max_size=60),
-)
-def test_no_window_sees_more_than_the_rate_and_one_burst(rate: float, visits: list[tuple[float, int]]) -> None:
-    """In any stretch of time at most rate x time and one burst (a second's worth, at least one call) begin."""
-    bucket, now = Bucket(rate), 1000.0
-    begun: list[tuple[float, int]] = []
-    for pause, wanted in visits:
-        now += pause
-        count = min(wanted, bucket.available(now))
-        bucket.take(count)
-        begun.append((now, count))
-
-    for start in range(len(begun)):
-        total = 0
-        for at, count in begun[start:]:
-            total += count
-            assert total <= rate * (at - begun[start][0]) + max(1.0, rate) + 1e-6
-
-
-@given(st.floats(0.1, 200))
-def test_the_announced_wait_is_enough(rate: float) -> None:
-    """After the wait that an empty bucket names, a call is available."""
-    bucket = Bucket(rate)
-    bucket.take(bucket.available(0.0))
-
-    assert bucket.available(bucket.wait() + 1e-6) >= 1
-
-
-def test_a_clock_that_steps_back_gives_nothing_away() -> None:
-    """Time that runs backwards adds no calls."""
-    bucket = Bucket(5.0)
-    bucket.take(bucket.available(100.0))
-
-    assert bucket.available(50.0) == 0

@@ -186,7 +186,18 @@ async def test_what_the_vendor_does_not_know_was_never_made(scene: Scene) -> Non
         await look(scene, vendor, {"jobs": []})
 
     assert (scene.lines, await code(scene)) == (["not_created"], FailureCode.NOT_RECEIVED)
-    assert look_in(scene) is None
+
+
+async def test_a_job_that_a_paused_sender_made_late_is_found(scene: Scene) -> None:
+    """What seemed never to have arrived stays looked for: a job that shows up brings the task back."""
+    vendor = await lost(scene, Trace.REFERENCE)
+    ((ref,),) = scene.desk.sql("SELECT client_ref FROM attempt")
+    while scene.state is TaskState.SUBMITTING:
+        await look(scene, vendor, {"jobs": []})
+
+    await look(scene, vendor, {"jobs": [{"id": "job-7", "ref": ref}]})
+
+    assert (scene.state, scene.lines) == (TaskState.SUBMITTED, ["accepted"])
 
 
 async def test_a_vendor_that_cannot_be_asked_says_nothing(scene: Scene) -> None:

@@ -81,7 +81,6 @@ async def test_an_unclear_answer_is_unknown(scene: Scene, status: int, body: Any
     await send.send(scene.shop, await scene.claim())
 
     assert (scene.state, scene.lines) == (TaskState.SUBMITTING, ["unknown"])
-    assert scene.due_in == scene.shop.terms.unknown_window
 
 
 @pytest.mark.parametrize(
@@ -263,7 +262,7 @@ async def test_a_dead_senders_attempt_becomes_unknown_then_reviewed(scene: Scene
 
     await reconcile.settle(scene.shop, await scene.claim(TaskState.SUBMITTING))
     assert (scene.state, scene.lines) == (TaskState.SUBMITTING, ["unknown"])
-    await reconcile.settle(scene.shop, await scene.claim(TaskState.SUBMITTING))
+    await reconcile.search(scene.shop, scene.shop.vendors["maker"])
 
     assert (scene.state, scene.lines, scene.sent) == (TaskState.FAILED, ["needs_review"], [])
     failure = (await scene.task()).failure

@@ -10,7 +10,7 @@ import pytest
 
 from videogate.media import fetch
 from videogate.media.fetch import PublicResolver, SafeFetcher
-from videogate.task.errors import InvalidRequest, LinkExpired, Unavailable
+from videogate.task.errors import InvalidRequest, LinkExpired, Throttled, Unavailable
 
 
 def answer(status: str, body: bytes = b"", **headers: str) -> bytes:
@@ -261,7 +261,40 @@ async def test_a_dead_link_is_told_from_trouble(lenient: SafeFetcher, site: Site
         await lenient.read(f"{site.url}/v", 100)
 
 
-@pytest.mark.parametrize("status", ["204 N", "206 P", "301 no location", "304 N", "400 B", "429 T", "500 I", "503 U"])
+async def test_a_download_that_is_throttled_says_for_how_long(lenient: SafeFetcher, site: Site) -> None:
+    """The wish of a result's server is kept; for a caller's picture it is trouble like any other."""
+    site.pages["/v"] = answer("429 T", retry_after="7")
+    with pytest.raises(Throttled) as caught:
+        await content(lenient, f"{site.url}/v")
+    with pytest.raises(Unavailable):
+        await lenient.read(f"{site.url}/v", 100)
+
+    assert caught.value.retry_after == 7
+
+
+async def test_a_result_that_trickles_has_an_end(lenient: SafeFetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that never falls silent does not hold a download beyond the bound on the whole of it."""
+    monkeypatch.setattr(fetch, "TOTAL_SECONDS", 0.3)
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer("200 OK", transfer_encoding="chunked"))
+        for _ in range(300):
+            writer.write(b"1\r\nx\r\n")
+            await asyncio.sleep(0.02)
+            if writer.is_closing():
+                break
+        writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(Unavailable):
+        await content(lenient, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v")
+    assert asyncio.get_running_loop().time() - began < 3
+    server.close()
+    await server.wait_closed()
+
+
+@pytest.mark.parametrize("status", ["204 N", "206 P", "301 no location", "304 N", "400 B", "500 I", "503 U"])
 async def test_other_answers_are_trouble(lenient: SafeFetcher, site: Site, status: str) -> None:
     """Only a 200 is a result."""
     site.pages["/v"] = answer(status)

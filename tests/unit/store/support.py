@@ -62,7 +62,7 @@ class Desk:
 
     async def add(self, task_id: str = "video_1", *pictures: Picture, **changes: Any) -> Task:
         spec = TaskSpec(model="film-1", prompt=f"a film called {task_id}", pictures=pictures)
-        return await self.tasks.add(new_task(task_id, **{"spec": spec, **changes}))
+        return (await self.tasks.add(new_task(task_id, **{"spec": spec, **changes}))).task
 
     async def claim(self, *states: TaskState, now: float = NOW, lease: float = 60.0) -> Claim:
         """Claim the one task that is due."""

@@ -3,10 +3,12 @@
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from itertools import count, product
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from unit.store.support import ACCOUNT, BROKEN, NOW, UNKNOWN_OUTCOME, VENDOR, Desk, lane
 from videogate.store.ledger import Claim, Ledger
@@ -400,3 +402,27 @@ async def test_writes_of_a_lease_holder_count(desk: Desk) -> None:
 
         assert await write(desk.ledger, claim), name
         desk.sql("UPDATE task SET state = 'failed'")
+
+
+async def test_what_has_ended_is_never_read(desk: Desk) -> None:
+    """The agenda, the claims and the searches go by the index of what is open: their cost grows with that alone."""
+    statements: list[tuple[str, Any]] = []
+    for engine in (desk.database.engine, desk.database._readers):
+        event.listen(
+            engine,
+            "before_cursor_execute",
+            lambda _c, _k, statement, values, *_: statements.append((statement, values)),
+        )
+    await desk.add()
+    statements.clear()
+    await desk.ledger.agenda(NOW)
+    await desk.claim(TaskState.INTENT)
+    await desk.lost.due(VENDOR, now=NOW, lease=1)
+    await desk.lost.next_at(VENDOR)
+    await desk.lost.under_review()
+
+    for statement, values in statements:
+        if statement.startswith(("SELECT", "UPDATE")):
+            with closing(sqlite3.connect(desk.path)) as raw:
+                plan = [row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+            assert not [step for step in plan if step in ("SCAN task", "SCAN attempt")], (statement, plan)

@@ -32,7 +32,7 @@ async def test_add_stores_task_request_and_attempt(desk: Desk) -> None:
     )
     fitted = Fitted("1280x720", "4", Frame(1280, 720), 720, "16:9", "way", (Adjustment("seconds", "3", "4", "why"),))
 
-    added = await desk.tasks.add(new_task("video_1", spec=spec, fitted=fitted))
+    added = (await desk.tasks.add(new_task("video_1", spec=spec, fitted=fitted))).task
 
     assert added == await desk.tasks.get("alice", "video_1")
     assert (added.state, added.model, added.size, added.seconds) == (TaskState.INTENT, "alias", "1280x720", "4")

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, Unavailable
 from videogate.vendorkit import client as module
-from videogate.vendorkit.client import NEVER_SENT, Call, FilePart, Prepared, Reply, VendorClient, origin
+from videogate.vendorkit.client import Call, FilePart, Prepared, Reply, VendorClient, origin
+from videogate.vendorkit.outcome import NEVER_SENT
 
 SECRET = "sk-canary-5d1f"
 GET = Call("GET", "/jobs/1")

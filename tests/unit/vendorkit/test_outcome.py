@@ -1,8 +1,13 @@
 """The whole table of what an answer to a submit means for the money."""
 
+import ssl
+
+import aiohttp
+import httpx
 import pytest
 
-from videogate.vendorkit.outcome import Submitted, is_trouble, of_submit
+from videogate.vendorkit.client import CONNECT_SECONDS, NETWORK_ERRORS, SUBMIT_SECONDS
+from videogate.vendorkit.outcome import NEVER_SENT, Submitted, is_trouble, of_error, of_submit
 
 A, R, T, U = Submitted.ACCEPTED, Submitted.REJECTED, Submitted.THROTTLED, Submitted.UNKNOWN
 
@@ -31,6 +36,43 @@ def test_no_status_alone_refuses_or_throttles() -> None:
 
     assert found == set(range(200, 300))
     assert {of_submit(status, refused=False, later=False) for status in found} == {A}
+
+
+@pytest.mark.parametrize("kind", NEVER_SENT)
+def test_what_comes_before_the_first_byte_was_not_delivered(kind: type[Exception]) -> None:
+    """The only errors after which a submit may be sent again; the client lets each of them through to here."""
+    assert of_error(kind("x")) is Submitted.NOT_DELIVERED
+    assert issubclass(kind, NETWORK_ERRORS)
+
+
+# Cousins of those above that say nothing about what left, and errors of the layers below that httpx did not translate.
+LEAVES_OPEN: list[BaseException] = [
+    httpx.NetworkError("x"),
+    httpx.TimeoutException("x"),
+    httpx.TransportError("x"),
+    httpx.ReadTimeout("x"),
+    httpx.WriteError("x"),
+    httpx.RemoteProtocolError("x"),
+    aiohttp.ServerDisconnectedError(),
+    TimeoutError(),
+    ssl.SSLError("x"),
+    ConnectionResetError(),
+    BrokenPipeError(),
+    ConnectionRefusedError(),
+    ValueError("x"),
+    RuntimeError("x"),
+]
+
+
+@pytest.mark.parametrize("error", LEAVES_OPEN, ids=lambda error: type(error).__name__)
+def test_every_other_error_leaves_the_outcome_open(error: BaseException) -> None:
+    """Whatever it sounds like: a class that is not in the table proves nothing."""
+    assert of_error(error) is Submitted.UNKNOWN
+
+
+def test_connecting_ends_before_the_bound_on_the_whole_submit() -> None:
+    """A TCP connect and a TLS handshake that both stall are told apart from a lost answer by their own bounds."""
+    assert 2 * CONNECT_SECONDS < SUBMIT_SECONDS
 
 
 def test_trouble_is_what_may_pass() -> None:

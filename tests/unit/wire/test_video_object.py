@@ -8,7 +8,7 @@ import pytest
 from videogate.task import errors as ours
 from videogate.task.errors import Failure, FailureCode, VideogateError
 from videogate.task.model import Adjustment, Page, Task
-from videogate.task.state import TaskState
+from videogate.task.state import LIVE, TaskState
 from videogate.wire import errors, video
 from videogate.wire.dialect import Dialect
 
@@ -72,6 +72,15 @@ def test_every_field_is_there_with_its_type(state: TaskState, dialect: Dialect) 
         assert type(body[name]) in kinds, name
     assert (body["completed_at"] is not None) == (state is TaskState.SUCCEEDED)
     assert (body["created_at"], body["object"], body["status"]) == (1000, "video", dialect.status(state))
+
+
+@pytest.mark.parametrize("state", TaskState)
+def test_a_task_that_waits_says_why(state: TaskState) -> None:
+    """Words about waiting are shown while there is something to wait for, in both dialects."""
+    bodies = [video.video(task(state, waiting="the vendor is busy"), dialect, None) for dialect in Dialect]
+
+    shown = {body.get("status_detail") for body in bodies}
+    assert shown == ({"the vendor is busy"} if state in LIVE else {None})
 
 
 def test_the_dialects_differ_in_words_only() -> None:

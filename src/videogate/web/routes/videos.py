@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from videogate.task.errors import InvalidRequest, VideoNotFound
+from videogate.faultpoints import faultpoint
+from videogate.task.errors import Busy, CallerGone, InvalidRequest, VideoNotFound
 from videogate.task.model import Picture, Task
 from videogate.task.state import TaskState
 from videogate.web.auth import Caller
@@ -15,6 +16,7 @@ from videogate.wire import video as render
 from videogate.wire.create import CreateVideo, read_create
 from videogate.wire.dialect import HEADER, VARY, Dialect
 from videogate.wire.fields import Upload
+from videogate.wire.repeat import read_repeat
 
 MOST_LISTED = 100
 LISTED = 20
@@ -26,17 +28,20 @@ router = APIRouter()
 
 @router.post("/videos")
 async def create(request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
-    """Accept a request for a video. Answers as soon as it is durable."""
+    """Accept a request for a video. Answers as soon as it is durable; a repeated one as the first was."""
+    repeat = read_repeat(request.headers)
     taken: list[Picture] = []
     try:
         async with read_body(request) as body:
             read = read_create(body, default_model=have.default_model, default_fit=have.default_fit)
             await _take_pictures(have, read, taken)
         spec = read.with_pictures(taken)
-        task = await have.submissions.create(who.id, spec, request.scope["state"]["request_id"])
-    except InvalidRequest:
+        request_id = request.scope["state"]["request_id"]
+        task = await have.submissions.create(who.id, spec, request_id, repeat, request.is_disconnected)
+    except (InvalidRequest, CallerGone, Busy):
         await have.inputs.drop(taken)
         raise
+    faultpoint("create.replying")
     return _answer(_video(request, have, who, dialect, task), dialect, dialect.created)
 
 

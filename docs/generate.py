@@ -36,7 +36,7 @@ MEANINGS: Mapping[FailureCode, str] = {
     FailureCode.VENDOR_LOST: "The vendor no longer knows the job that it accepted.",
     FailureCode.VENDOR_ERROR: "The vendor failed for a reason of its own.",
     FailureCode.DEADLINE: "The video was not finished before the task's deadline.",
-    FailureCode.NOT_RECEIVED: "The request was sent and its answer lost; the vendor has no such job: nothing is billed.",
+    FailureCode.NOT_RECEIVED: "The request was sent, its answer lost; the vendor has no such job, nothing is billed.",
     FailureCode.UNKNOWN_OUTCOME: "The request was sent and its answer lost: it may be billed, and was not sent again.",
 }
 

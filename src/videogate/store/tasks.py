@@ -26,7 +26,7 @@ class TaskStore:
     async def add(self, new: NewTask) -> Added:
         """Write the task, its request and its first attempt in one transaction; durable on return.
 
-        Where an earlier try of the same request made a task, nothing is written and that task comes back. Raises
+        Where an earlier try of the same request made a task, that task comes back and none is written. Raises
         InvalidRequest if the idempotency key belongs to another request.
         """
         added = await self._database.write(lambda connection: _add(connection, new))

@@ -19,6 +19,7 @@ from videogate.vendorkit.client import VendorClient
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.facts import FrameRule, FrameTable, Model, OpenFrames, PictureFrames, PictureRule
 from videogate.vendorkit.fit import lengths_in_words
+from videogate.vendorkit.tracing import Trace
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py (`make docs`) from the facts in the code; edit those. -->"
@@ -38,6 +39,13 @@ MEANINGS: Mapping[FailureCode, str] = {
     FailureCode.DEADLINE: "The video was not finished before the task's deadline.",
     FailureCode.NOT_RECEIVED: "The request was sent, its answer lost; the vendor has no such job, nothing is billed.",
     FailureCode.UNKNOWN_OUTCOME: "The request was sent and its answer lost: it may be billed, and was not sent again.",
+}
+
+
+SEARCHES: Mapping[Trace, str] = {
+    Trace.REFERENCE: "found by our own reference, or surely never made",
+    Trace.LIKENESS: "looked for among the jobs that the vendor lists, and bound if nothing else can be it",
+    Trace.NOTHING: "cannot be asked for; an operator must look in the console (`videogate tasks review`)",
 }
 
 
@@ -83,7 +91,7 @@ def vendor_page(vendor: Vendor) -> str:
         f"- **Rates kept**: {vendor.limits.polls_per_second:g} looks and {vendor.limits.submits_per_second:g} submits"
     ]
     lines += [f"  a second, {vendor.limits.submits_at_once} submits at once.", f"- **Jobs at once**: {_jobs(vendor)}."]
-    lines += ["", "## Errors", ""]
+    lines += [f"- **A submit whose answer was lost**: {SEARCHES[vendor.tracing.by]}.", "", "## Errors", ""]
     lines += ["| the vendor's code | ours |", "|---|---|"]
     lines += [f"| `{code}` | [`{ours.value}`](../errors.md) |" for code, ours in vendor.codes]
     return "\n".join(lines) + "\n"

@@ -174,16 +174,16 @@ class Verdict:
     skipped: str = ""
 
 
-def run_cell(made: Vendors, folder: Path, point: str, mode: str, seed: str) -> Verdict:
-    """Let a gateway die at `point` while its vendors are in `mode`; restart it, wait for rest, judge."""
+def run_cell(made: Vendors, folder: Path, point: str, mode: str, seed: str, passage: int | None = None) -> Verdict:
+    """Let a gateway die at a passage of `point` while its vendors are in `mode`; restart it, wait for rest, judge."""
     began, dice, callers = time.monotonic(), random.Random(seed), Callers()
     fault = MODES[mode]
     for vendor in MODELS if fault is not None else ():
         # Once: the other video goes the whole way, so that points later in life are passed too.
         made.fault(vendor, op="submit", mode=mode, times=1, **(fault or {}))
-    passage = 1 if point in AT_START | AT_END else dice.randint(1, 5)
+    drawn = 1 if point in AT_START | AT_END else dice.randint(1, 5)
     later = dice.uniform(0.00005, 0.002) if point == "checkpointing" else 0.0
-    strike = Strike(point, passage, later=later)
+    strike = Strike(point, passage or drawn, later=later)
     struck = _die(made, folder, callers, strike, ending=dice.uniform(0.3, 1.5) if point in AT_END else None)
     made.clear()
     unclear = ambiguous(folder / "data")

@@ -1,5 +1,6 @@
 """Pictures, the input spool, probing, receiving, storage."""
 
+import errno
 import io
 import os
 import struct
@@ -24,7 +25,7 @@ from videogate.media.intake import BLOCK, receive
 from videogate.media.pictures import identify
 from videogate.media.probe import Film, NotAFilm, probe
 from videogate.media.storage import Storage
-from videogate.task.errors import InvalidRequest, Unavailable
+from videogate.task.errors import Busy, InvalidRequest, Unavailable
 from videogate.task.frames import Frame
 from videogate.task.model import Picture, Role
 
@@ -219,6 +220,21 @@ async def test_a_picture_that_is_too_large_is_refused(spool: InputSpool, monkeyp
         await spool.store(Role.REFERENCE, content + b"\0", "image")
     with pytest.raises(InvalidRequest, match="larger"):
         await spool.take(Picture(Role.REFERENCE, url=data_url(content + b"\0")), "image")
+
+
+async def test_a_disk_without_room_keeps_nothing(
+    spool: InputSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload that the disk does not take is the server's trouble, not the caller's, and leaves no file."""
+
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Busy):
+        await spool.store(Role.FIRST_FRAME, png(8, 8), "image")
+
+    assert list((tmp_path / "inputs").iterdir()) == []
 
 
 async def test_sweeping_leaves_what_is_needed(spool: InputSpool, tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def _made_with_key(connection: Connection, new: NewTask) -> RowMapping | None:
 def _made_by_try(connection: Connection, new: NewTask) -> RowMapping | None:
     """The task that the try before this one made; from now on it is this try's.
 
-    Two equal requests that were both dropped find a task each: a task answers only one try of a number.
+    Two equal requests that were both dropped find a task each: a task answers only one try of a number. The newest is
+    the likeliest: an older one may be an equal request's that was answered long ago.
     """
     if new.tries < 1 or new.fingerprint is None:
         return None
@@ -106,7 +107,7 @@ def _made_by_try(connection: Connection, new: NewTask) -> RowMapping | None:
             task.c.deleted.is_(False),
             task.c.tries < new.tries,
         )
-        .order_by(task.c.tries.desc(), task.c.created_at, task.c.id)
+        .order_by(task.c.tries.desc(), task.c.created_at.desc(), task.c.id)
         .limit(1)
     )
     row = connection.execute(query).mappings().one_or_none()

@@ -139,7 +139,7 @@ async def test_two_dropped_requests_find_a_task_each(desk: Desk) -> None:
 
     for tries in (1, 2):
         found = [await add(desk, f"video_{tries}{number}", tries=tries) for number in range(2)]
-        assert [each.task.id for each in found] == [FIRST, SECOND]
+        assert [each.task.id for each in found] == [SECOND, FIRST]
     assert (await add(desk, "video_9", tries=2)).new
 
 

@@ -162,6 +162,7 @@ def test_lists_name_their_ends() -> None:
         (ours.NotServed(413, "m", "big"), 413, "invalid_request_error", "big", None, {}),
         (ours.NotServed(405, "m", "no", {"allow": "GET"}), 405, "invalid_request_error", "no", None, {"allow": "GET"}),
         (ours.NotServed(429, "m", "slow"), 429, "rate_limit_error", "slow", None, {}),
+        (ours.CallerGone(), 499, "invalid_request_error", "client_closed_request", None, {}),
         (ours.Busy("m", 2.1), 503, "server_error", "busy", None, {"retry-after": "3"}),
         (ours.VendorError("secret"), 500, "server_error", "internal_error", None, {}),
     ],
@@ -195,6 +196,7 @@ def test_every_error_is_rendered() -> None:
         ours.VideoNotFound,
         ours.VideoNotReady,
         ours.NotServed,
+        ours.CallerGone,
         ours.Busy,
     }
     assert below(VideogateError) == {VideogateError, *vendors, *met}

@@ -7,7 +7,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench bench-trouble docs lock clean
+.PHONY: help demo serve test check crash bench bench-trouble docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+crash: $(READY) ## kill the gateway everywhere, judge what is left; ARGS="--loops 20 --kills 500" for more
+	PYTHONPATH=tests $(BIN)/python -m crash.run $(ARGS)
 
 bench: $(READY) ## measure creates and reads; ARGS="--count 500" for less
 	$(BIN)/python bench/run.py $(ARGS)

@@ -1,8 +1,8 @@
 """Runs `videogate serve` as a process that a test can strike: at a named point, or in its clock.
 
 The strike comes as an argument of this launcher; the gateway has no setting for it. Everything that takes its time
-(leases, the bound on a submit, look-ups of lost ones) is shortened, because the tests wait for it to pass. Processes
-come from a fork server that has imported the gateway already: a crash matrix is restarts above all.
+(leases, the bound on a submit, look-ups of lost ones) is shortened, because the tests wait for it to pass. Processes,
+simulators too, come from a fork server that has imported everything already: a crash matrix is restarts above all.
 """
 
 import os
@@ -10,9 +10,10 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,6 +22,7 @@ from threading import Lock, Thread
 from videogate import app, cli, faultpoints
 from videogate.engine import deliver, poll, reconcile, schedule, send
 from videogate.settings import PREFIX
+from videogate.simulator.__main__ import main as simulate
 from videogate.store import database
 from videogate.vendorkit import client
 
@@ -32,19 +34,19 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 _forks = get_context("forkserver")
-_forks.set_forkserver_preload(["videogate.cli", "pytest"])  # and what they import
+_forks.set_forkserver_preload(["videogate.cli", "pytest", "crash.armed"])  # with all that they import
 _starting = Lock()
 
 
 class DiedAtStart(Exception):
-    """The gateway ended before it listened."""
+    """A server ended before it listened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Strike:
     """What happens to a gateway: `number` is sent to itself at the n-th `passage` of `point`, maybe a little later.
 
-    `clock` is a file with the seconds that its clock is off.
+    `clock` is a file with the seconds that its clock is off; `quiet` keeps no log, where the gateway can write no file.
     """
 
     point: str = ""
@@ -52,11 +54,12 @@ class Strike:
     number: int = signal.SIGKILL
     later: float = 0.0
     clock: Path | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
-    """A running gateway."""
+class Server:
+    """A running gateway or simulator."""
 
     url: str
     process: BaseProcess
@@ -73,16 +76,26 @@ class Gateway:
         return self.process.exitcode is not None
 
 
-@contextmanager
-def gateway(folder: Path, variables: Mapping[str, str], strike: Strike) -> Iterator[Gateway]:
+def gateway(folder: Path, variables: Mapping[str, str], strike: Strike) -> AbstractContextManager[Server]:
     """Run a gateway in `folder` until the context ends. Raises DiedAtStart."""
-    ready, log = folder / "ready", folder / "gateway.log"
+    return _running(folder, "gateway", partial(_serve, dict(variables), strike), quiet=strike.quiet)
+
+
+def simulator(folder: Path, *arguments: str) -> AbstractContextManager[Server]:
+    """Run a simulator of all vendors in the same way."""
+    return _running(folder, "simulator", partial(simulate, arguments), quiet=False)
+
+
+@contextmanager
+def _running(folder: Path, name: str, serve: Callable[[], None], *, quiet: bool) -> Iterator[Server]:
+    ready, log = folder / f"{name}.ready", folder / f"{name}.log"
     ready.unlink(missing_ok=True)
-    process = _forks.Process(target=_serve, args=(folder, dict(variables), strike), daemon=True)
+    files = (str(ready), os.devnull if quiet else str(log))
+    process = _forks.Process(target=_begin, args=(folder, files, serve), daemon=True)
     with _starting:  # two at once would start two fork servers
         process.start()
     try:
-        yield Gateway(_wait(process, ready, log), process, log)
+        yield Server(_wait(process, ready, log), process, log)
     finally:
         process.terminate()
         process.join(STOP_SECONDS)
@@ -100,14 +113,17 @@ def _wait(process: BaseProcess, ready: Path, log: Path) -> str:
     raise DiedAtStart(f"exit code {process.exitcode}\n{text}")
 
 
-def _serve(folder: Path, variables: Mapping[str, str], strike: Strike) -> None:
+def _begin(folder: Path, files: tuple[str, str], serve: Callable[[], None]) -> None:
     os.chdir(folder)
+    for number, file in enumerate(files, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
+    serve()
+
+
+def _serve(variables: Mapping[str, str], strike: Strike) -> None:
     for name in [each for each in os.environ if each.startswith(PREFIX)]:
         del os.environ[name]
     os.environ.update(variables)
-    for name, number in (("ready", 1), ("gateway.log", 2)):
-        handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(handle, number)
     _shorten()
     if strike.point:
         faultpoints.arm(_Striker(strike))

@@ -1,6 +1,6 @@
 """One cell of the matrix: a gateway that dies at one point while its vendors behave in one way, and what is left.
 
-Several cells may share one simulator, one after the other: their prompts tell them apart.
+Every cell has a simulator of its own: in an account that others use as well, a lost job is harder to find.
 """
 
 import random
@@ -17,10 +17,9 @@ from typing import Any
 import httpx
 
 from crash import armed
-from crash.armed import DiedAtStart, Gateway, Strike
+from crash.armed import DiedAtStart, Server, Strike
 from crash.judge import Books, Finding, Kind, ambiguous, judge, read, rows
 from videogate import simulator
-from videogate.cli.children import child
 
 POINTS = (
     "create.committing",
@@ -91,14 +90,13 @@ class Vendors:
 def vendors(folder: Path) -> Iterator[Vendors]:
     """Start a simulator whose jobs are quick."""
     ledger = folder / "ledger.jsonl"
-    quick = ["--queue-seconds", "0.1", "--render-seconds", "0.4", "--record-seconds", "300", "--no-rate-limits"]
-    arguments = ["videogate.simulator", "--port", "0", "--ledger", str(ledger), *quick]
-    with child(arguments, folder=folder, variables={}) as server:
+    quick = ("--queue-seconds", "0.1", "--render-seconds", "0.4", "--no-rate-limits")
+    with armed.simulator(folder, "--port", "0", "--ledger", str(ledger), *quick) as server:
         yield Vendors(server.url, ledger)
 
 
 @contextmanager
-def gateway(made: Vendors, folder: Path, strike: Strike | None = None, **settings: str) -> Iterator[Gateway]:
+def gateway(made: Vendors, folder: Path, strike: Strike | None = None, **settings: str) -> Iterator[Server]:
     """A gateway on the data in `folder`, with a strike armed or none. Raises DiedAtStart."""
     found = simulator.environment(made.url)
     quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.04" for name in found if name.endswith("_BASE_URL")}

@@ -2,16 +2,18 @@
 
 import os
 import random
+import resource
 import signal
 import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
-from crash.armed import BUSY_SECONDS, LEASE, Gateway, Strike
+from crash.armed import BUSY_SECONDS, LEASE, Server, Strike
 from crash.cell import MODELS, MODES, PATIENCE, REST, Callers, Vendors, Verdict, gateway, rest, verdict, wait_until
 from crash.judge import Finding, Kind, ambiguous
 
@@ -81,7 +83,7 @@ def zombie(made: Vendors, folder: Path, point: str, seed: str) -> Verdict:
     return verdict(f"zombie at {point}", seed, began, folder, callers, books, findings, struck=struck, faults=1)
 
 
-def _stopped(server: Gateway) -> bool:
+def _stopped(server: Server) -> bool:
     stat = Path(f"/proc/{server.process.pid}/stat").read_text("ascii", "replace")
     return stat.rpartition(")")[2].split()[0] == "T"
 
@@ -116,7 +118,7 @@ def database_away(made: Vendors, folder: Path, seed: str) -> Verdict:
     """Another process holds the database past every patience, while videos are made and asked for."""
 
     @contextmanager
-    def held() -> Iterator[None]:
+    def held(_server: Server) -> Iterator[None]:
         with closing(sqlite3.connect(folder / "data" / "gateway.db", isolation_level=None, timeout=20)) as other:
             other.execute("BEGIN IMMEDIATE")
             yield
@@ -130,21 +132,28 @@ def disk_full(made: Vendors, folder: Path, seed: str) -> Verdict:
     data = folder / "data"
 
     @contextmanager
-    def full() -> Iterator[None]:
+    def full(_server: Server) -> Iterator[None]:
         ballast = data / "ballast"
-        try:
-            with ballast.open("wb", buffering=0) as file:
-                while True:
-                    file.write(bytes(4096))
-        except OSError:
-            pass
+        with suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
         yield
         ballast.unlink()
 
     with _small_disk(data) as mounted:
-        if not mounted:
-            return Verdict("disk full", seed, skipped="a small disk can be mounted by root only")
-        return _trouble(made, folder, "disk full", seed, full)
+        if mounted:
+            return _trouble(made, folder, "disk full", seed, full)
+    return _trouble(made, folder, "files at their limit", seed, partial(_limited, data), Strike(quiet=True))
+
+
+@contextmanager
+def _limited(data: Path, server: Server) -> Iterator[None]:
+    """No file of the gateway may grow: what comes nearest to a full disk where none can be mounted."""
+    pid, size = server.process.pid or 0, (data / "gateway.db-wal").stat().st_size
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def read_only(made: Vendors, folder: Path, seed: str) -> Verdict:
@@ -152,7 +161,7 @@ def read_only(made: Vendors, folder: Path, seed: str) -> Verdict:
     data = folder / "data"
 
     @contextmanager
-    def locked() -> Iterator[None]:
+    def locked(_server: Server) -> Iterator[None]:
         # Most kernels refuse this while files are open for writing; then the round is skipped.
         _run("mount", "-o", "remount,ro", str(data))
         yield
@@ -168,14 +177,19 @@ def read_only(made: Vendors, folder: Path, seed: str) -> Verdict:
 
 
 def _trouble(
-    made: Vendors, folder: Path, name: str, seed: str, trouble: Callable[[], AbstractContextManager[None]]
+    made: Vendors,
+    folder: Path,
+    name: str,
+    seed: str,
+    trouble: Callable[[Server], AbstractContextManager[None]],
+    strike: Strike | None = None,
 ) -> Verdict:
     """Videos before, during and after a trouble with the disk: honest answers, and nothing is lost or failed."""
     began, dice, callers = time.monotonic(), random.Random(seed), Callers()
-    with gateway(made, folder) as server:
+    with gateway(made, folder, strike) as server:
         callers.ask_all(server.url, each=3)
         time.sleep(dice.uniform(0, 0.7))
-        with trouble():
+        with trouble(server):
             # Longer prompts each time: what room there is left in the log of writes must be used up.
             until = time.monotonic() + 4 * BUSY_SECONDS
             while time.monotonic() < until and callers.busy < 3:
@@ -195,7 +209,7 @@ def _trouble(
 
 @contextmanager
 def _small_disk(data: Path) -> Iterator[bool]:
-    data.mkdir(mode=0o700)
+    data.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() != 0:
         yield False
         return

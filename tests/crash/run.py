@@ -5,16 +5,15 @@ Exits with 1 and the evidence if a video was paid twice, a paid one lost, an ack
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from crash import rounds
@@ -78,35 +77,28 @@ def _round(job: Callable[..., Verdict], *more: Any) -> Job:
 
 
 def carry_out(wanted: Sequence[tuple[str, str, Job]]) -> Iterator[Verdict]:
-    """Run them, some at once, each lane with a simulator of its own; print a line for each."""
+    """Run them, some at once; print a line for each. What went well leaves no files."""
     root = Path(tempfile.mkdtemp(prefix="videogate-crash-"))
-    idle: SimpleQueue[Vendors] = SimpleQueue()
-    with ExitStack() as stack:
-        for lane in range(AT_ONCE):
-            folder = root / f"vendors-{lane}"
-            folder.mkdir()
-            idle.put(stack.enter_context(vendors(folder)))
-        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
-        running = [pool.submit(_one, idle, root / str(number), *each) for number, each in enumerate(wanted)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running = [pool.submit(one, root / str(number), *each) for number, each in enumerate(wanted)]
         for number, future in enumerate(as_completed(running), 1):
             done = future.result()
             sys.stdout.write(f"{number}/{len(wanted)} {line(done)}\n")
             sys.stdout.flush()
+            if not done.findings:
+                shutil.rmtree(done.folder or root / "none", ignore_errors=True)
             yield done
 
 
-def _one(idle: "SimpleQueue[Vendors]", folder: Path, name: str, seed: str, job: Job) -> Verdict:
-    made = idle.get()
+def one(folder: Path, name: str, seed: str, job: Job) -> Verdict:
+    """Run one, with vendors of its own."""
     folder.mkdir()
     try:
-        return job(made, folder)
+        with vendors(folder) as made:
+            return job(made, folder)
     except Exception as error:  # noqa: BLE001 (one broken cell is a finding, not the end of the run)
-        return Verdict(
-            name, seed, findings=[Finding(Kind.ANSWER, f"{type(error).__name__}: {error}")], folder=str(folder)
-        )
-    finally:
-        made.clear()
-        idle.put(made)
+        found = Finding(Kind.ANSWER, f"{type(error).__name__}: {error}")
+        return Verdict(name, seed, findings=[found], folder=str(folder))
 
 
 def line(done: Verdict) -> str:

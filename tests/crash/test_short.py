@@ -3,20 +3,17 @@
 Two run at once: most of a cell is waiting.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
 
 from crash import rounds
-from crash.cell import MODES, POINTS, Vendors, Verdict, run_cell, vendors
+from crash.cell import MODES, POINTS, Verdict, run_cell
+from crash.run import AT_ONCE, Job, one
 
-AT_ONCE = 2
 SEED = "short"
-PLAN: dict[str, Callable[[Vendors, Path], Verdict]] = {
+PLAN: dict[str, Job] = {
     "random kills": lambda made, folder: rounds.random_kills(made, folder, 4, SEED),
     "zombie": lambda made, folder: rounds.zombie(made, folder, "submit.sending", SEED),
     "clock jump": lambda made, folder: rounds.clock_jump(made, folder, rounds.JUMPS[0], SEED),
@@ -29,27 +26,16 @@ MODE_OF = {point: list(MODES)[number % len(MODES)] for number, point in enumerat
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Verdict]]]:
     """Everything of this file, begun: each test waits for its own."""
-    idle: SimpleQueue[Vendors] = SimpleQueue()
 
-    def one(job: Callable[[Vendors, Path], Verdict]) -> Verdict:
-        made = idle.get()
-        try:
-            return job(made, tmp_path_factory.mktemp("cell", numbered=True))
-        finally:
-            made.clear()
-            idle.put(made)
-
-    def cell(point: str) -> Callable[[Vendors, Path], Verdict]:
+    def cell(point: str) -> Job:
         # The first passage: it is surely passed.
         return lambda made, folder: run_cell(made, folder, point, MODE_OF[point], f"{SEED} {point}", 1)
 
-    with ExitStack() as stack:
-        for _ in range(AT_ONCE):
-            idle.put(stack.enter_context(vendors(tmp_path_factory.mktemp("vendors", numbered=True))))
-        pool = stack.enter_context(ThreadPoolExecutor(AT_ONCE))
-        stack.callback(pool.shutdown, cancel_futures=True)
-        jobs = {**{point: cell(point) for point in POINTS}, **PLAN}
-        yield {name: pool.submit(one, job) for name, job in jobs.items()}
+    root = tmp_path_factory.mktemp("cells")
+    jobs = {**{point: cell(point) for point in POINTS}, **PLAN}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {name: pool.submit(one, root / name.replace(" ", "-"), name, SEED, job) for name, job in jobs.items()}
+        pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -87,9 +87,17 @@ class Job:
         """Do the work within a savepoint of its own."""
         try:
             with connection.begin_nested():
-                self.result = self.work(connection)
+                self.result = self._work(connection)
         except Exception as error:  # noqa: BLE001 (handed to the caller)
+            self.error = self.error or error
+
+    def _work(self, connection: Connection) -> Any:
+        try:
+            return self.work(connection)
+        except Exception as error:
+            # When SQLite gave the transaction up, undoing the savepoint fails too, and that error says nothing.
             self.error = error
+            raise
 
     def settle(self) -> None:
         """Wake the caller, in the caller's own loop."""

@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from videogate.task.errors import InvalidRequest
+from videogate.task.errors import Busy, InvalidRequest
 from videogate.wire.fields import MOST_KEYS, Pair, Upload, from_json, from_pairs
 
 MOST_FILES = 8
@@ -19,7 +19,9 @@ MOST_FILES = 8
 async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
     """The fields of a multipart, JSON or urlencoded body as one structure; its files are open within the context.
 
-    A JSON body is read whatever it calls itself: curl labels it a form unless told otherwise. Raises InvalidRequest.
+    A JSON body is read whatever it calls itself: curl labels it a form unless told otherwise.
+
+    Raises InvalidRequest, and Busy if the disk has no room for the files.
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         form = await _multipart(request)
@@ -58,6 +60,8 @@ async def _multipart(request: Request) -> FormData:
         raise InvalidRequest(f"The multipart body cannot be read: {error.message}", code="invalid_multipart") from error
     except (UnicodeDecodeError, LookupError) as error:
         raise InvalidRequest("The multipart body is not UTF-8.", code="invalid_multipart") from error
+    except OSError as error:  # a large part is written to the system's temporary folder
+        raise Busy("The gateway cannot store a file just now. Nothing was spent; try again.") from error
     if not parser.whole:
         await form.close()
         raise InvalidRequest("The multipart body breaks off before its end.", code="invalid_multipart")

@@ -275,21 +275,21 @@ async def test_a_download_that_is_throttled_says_for_how_long(lenient: SafeFetch
 async def test_a_result_that_trickles_has_an_end(lenient: SafeFetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that never falls silent does not hold a download beyond the bound on the whole of it."""
     monkeypatch.setattr(fetch, "TOTAL_SECONDS", 0.3)
+    over = asyncio.Event()
 
     async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer("200 OK", transfer_encoding="chunked"))
-        for _ in range(300):
+        while not writer.is_closing():
             writer.write(b"1\r\nx\r\n")
             await asyncio.sleep(0.02)
-            if writer.is_closing():
-                break
-        writer.close()
+        over.set()
 
     server = await asyncio.start_server(trickle, "127.0.0.1", 0)
     began = asyncio.get_running_loop().time()
     with pytest.raises(Unavailable):
         await content(lenient, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v")
     assert asyncio.get_running_loop().time() - began < 3
+    await asyncio.wait_for(over.wait(), 5)
     server.close()
     await server.wait_closed()
 

@@ -90,13 +90,19 @@ async def _limit(desk: Desk, pages: int) -> None:
 
 async def test_a_writer_that_may_not_write(hasty: Desk) -> None:
     """A disk that turned read-only is told like a full one."""
-    await hasty.database.write(lambda connection: connection.execute(text("PRAGMA query_only=1")) and None)
+
+    def refused(connection: Connection) -> None:
+        connection.execute(text("PRAGMA query_only=1"))
+        try:
+            put("never")(connection)
+        finally:
+            connection.execute(text("PRAGMA query_only=0"))
 
     with pytest.raises(DatabaseAway):
-        await hasty.database.write(put("never"))
+        await hasty.database.write(refused)
 
-    await hasty.database.write(lambda connection: connection.execute(text("PRAGMA query_only=0")) and None)
     assert await hasty.database.write(put("after")) == "after"
+    assert names(hasty) == {"after"}
 
 
 async def test_a_mistake_of_ours_is_no_passing_trouble(hasty: Desk) -> None:
@@ -110,8 +116,10 @@ async def test_a_database_that_is_gone(hasty: Desk) -> None:
     """Readers learn of a file that cannot be opened, and it is an answer that callers understand."""
     moved = hasty.path.with_name("elsewhere")
     hasty.path.rename(moved)
+    hasty.path.mkdir()
     try:
         with pytest.raises(Busy):
             await hasty.database.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
     finally:
+        hasty.path.rmdir()
         moved.rename(hasty.path)

@@ -1,5 +1,7 @@
 """Ranges, signed links, keys: what web decides without a server."""
 
+import errno
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
+from starlette.types import Message
 
 from unit.store.support import NOW, Desk, opened
 from videogate.store.keys import KeyStore
+from videogate.task.errors import Busy
 from videogate.web.auth import FRESH, Caller, Keys, key_of
+from videogate.web.body import read_body
 from videogate.web.links import Links
 from videogate.web.ranges import Unsatisfiable, parse_range
 
@@ -286,3 +291,22 @@ async def test_what_strangers_send_does_not_pile_up(desk: Desk, clock: Clock, mo
         assert await keys.caller(f"sk-{number}") is None
 
     assert len(keys._seen) <= 10
+
+
+async def test_an_upload_without_room_on_the_disk_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large upload that the temporary folder does not take is answered like any passing trouble of ours."""
+    part = b'--x\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\n' + bytes(2 * 1024 * 1024)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": part + b"\r\n--x--\r\n", "more_body": False}
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+    with pytest.raises(Busy):
+        async with read_body(request):
+            pass

@@ -1,6 +1,7 @@
 """Observe: one look at a vendor's job, and what follows from it."""
 
 from videogate.engine import schedule
+from videogate.engine.figures import count
 from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.faultpoints import faultpoint
@@ -68,6 +69,8 @@ async def _alive(shop: Shop, claim: Claim, seen: Observation) -> None:
     await shop.ledger.observed(claim, state, progress, due_at=due_at)
     if state is not claim.task.state:
         tell("vendor_running", claim, state, word=seen.word)
+    else:
+        count("vendor_unchanged", vendor=claim.task.vendor)
 
 
 async def _missing(shop: Shop, claim: Claim) -> None:

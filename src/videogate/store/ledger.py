@@ -55,6 +55,9 @@ _SHARE = 100  # late tasks in one round
 NEVER = 253_402_300_799.0  # the end of the year 9999: due when somebody says so
 
 
+LOST_WORDS = "The vendor's answer to the request was lost; it is being looked for there. It is not sent again."
+
+
 class Overtaken(Exception):
     """Somebody else moved the task or its attempt meanwhile; nothing was written."""
 
@@ -144,7 +147,7 @@ class Ledger:
         values = {"evidence": evidence, "look_at": micros(look_at)}
         return await self._move(
             lambda connection: _both(
-                moved=_set(connection, claim, None, _free(NEVER)),
+                moved=_set(connection, claim, None, {"waiting": LOST_WORDS, **_free(NEVER)}),
                 settled=settle(connection, claim.attempt.id, AttemptState.UNKNOWN, values),
             )
         )

@@ -7,6 +7,7 @@ from asyncio import create_task, gather
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
 from time import monotonic, time
 
@@ -66,6 +67,7 @@ def create_app(settings: Settings, variables: Mapping[str, str]) -> Application:
 
     Raises ConfigurationError.
     """
+    database_file(settings)  # said before anything starts, in one line
     kinds = vendors.discover()
     configs = read_vendors(kinds, variables)
     secrets = [*settings.keys, *(secret for config in configs.values() for secret in config.secrets)]
@@ -156,11 +158,22 @@ def receipt_of(lost: LostSubmit, vendor_task_id: str) -> Receipt:
     return Receipt(vendor_task_id, vendors.discover()[lost.vendor].handle(lost.model, lost.way))
 
 
-def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
-    """The database, migrated. Raises AlreadyRunning if another server has it."""
+def database_file(settings: Settings) -> Path:
+    """The database's path, there and writable. Raises ConfigurationError."""
     path = settings.database_path
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path.parent} cannot be written: {error.strerror}. See VIDEOGATE_DATA_DIR."
+        ) from None
+    return path
+
+
+def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
+    """The database, migrated. Raises AlreadyRunning if another server has it, ConfigurationError for a bad folder."""
+    path = database_file(settings)
     database = SqliteDatabase(path, alone=alone)
     migrate(database.engine)
     return database

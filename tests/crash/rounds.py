@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
-from crash.armed import BUSY_SECONDS, LEASE, Server, Strike
+from crash.armed import BUSY_SECONDS, LEASE, DiedAtStart, Server, Strike
 from crash.cell import MODELS, MODES, PATIENCE, REST, Callers, Vendors, Verdict, gateway, rest, verdict, wait_until
 from crash.judge import Finding, Kind, ambiguous
 
@@ -162,7 +162,7 @@ def read_only(made: Vendors, folder: Path, seed: str) -> Verdict:
 
     @contextmanager
     def locked(_server: Server) -> Iterator[None]:
-        # Most kernels refuse this while files are open for writing; then the round is skipped.
+        # Most kernels refuse this while files are open for writing; then the gateway meets it at its start.
         _run("mount", "-o", "remount,ro", str(data))
         yield
         _run("mount", "-o", "remount,rw", str(data))
@@ -173,7 +173,29 @@ def read_only(made: Vendors, folder: Path, seed: str) -> Verdict:
         try:
             return _trouble(made, folder, "read-only", seed, locked)
         except subprocess.CalledProcessError:
-            return Verdict("read-only", seed, skipped="this kernel turns no disk read-only while files are open")
+            return _found_read_only(made, folder, seed)
+
+
+def _found_read_only(made: Vendors, folder: Path, seed: str) -> Verdict:
+    """Killed at work, the gateway finds its disk read-only: it says so and does not start; later all goes on."""
+    began, dice, callers, data = time.monotonic(), random.Random(seed), Callers(), folder / "data"
+    findings: list[Finding] = []
+    with gateway(made, folder) as server:
+        callers.ask_all(server.url, each=3)
+        time.sleep(dice.uniform(0, 1.5))
+        server.kill()
+    unclear = ambiguous(data)
+    _run("mount", "-o", "remount,ro", str(data))
+    try:
+        with gateway(made, folder):
+            findings = [Finding(Kind.ANSWER, "it started where it cannot write")]
+    except DiedAtStart as error:
+        if "cannot be written" not in str(error):
+            findings = [Finding(Kind.ANSWER, f"it did not say why it does not start: {error}")]
+    _run("mount", "-o", "remount,rw", str(data))
+    with gateway(made, folder):
+        books, more = rest(made, folder, callers, unclear=unclear)
+    return verdict("read-only", seed, began, folder, callers, books, [*findings, *more], struck=1, faults=2)
 
 
 def _trouble(

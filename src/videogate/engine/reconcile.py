@@ -5,6 +5,7 @@ Each vendor is searched on its own, so that one which hangs keeps nobody else's 
 
 import asyncio
 from contextlib import suppress
+from math import inf
 
 from videogate.engine import matching, schedule
 from videogate.engine.figures import count
@@ -19,7 +20,7 @@ from videogate.vendorkit.tracing import Lost, Sighting, Trace
 LEASE = 30.0  # seconds
 SEARCH_LEASE = 120.0  # seconds; longer than a round of one vendor's searches should take
 TICK = 1.0  # seconds between looks at what is due
-CLOSER = 25  # records that one search opens, at most
+CLOSER = 100  # records that one search opens, at most
 REFERENCE = "vg"  # how our references begin
 
 
@@ -102,15 +103,18 @@ async def _look(
         return found
     bound = await shop.lost.bound(vendor.account, {each.receipt.vendor_task_id for each in seen})
     seen = [each for each in seen if each.receipt.vendor_task_id not in bound and matching.may_be(lost, each)]
-    closer = pages[place] = await _closer(vendor, seen, pages[place])
+    closer = pages[place] = await _closer(vendor, lost, seen, pages[place])
     if vendor.tracing.by is Trace.REFERENCE:
         return matching.by_reference(lost, closer)
     return matching.by_likeness(lost, closer, like=await shop.lost.like(lost), bound=bound)
 
 
-async def _closer(vendor: Vendor, candidates: list[Sighting], every: list[Sighting]) -> list[Sighting]:
-    """All sightings, those that may be it with what their own records show."""
+async def _closer(
+    vendor: Vendor, lost: LostSubmit, candidates: list[Sighting], every: list[Sighting]
+) -> list[Sighting]:
+    """All sightings, those that may be it with what their own records show; the likeliest moments first."""
     vague = [each for each in candidates if (each.client_ref, each.prompt) == (None, None)]
+    vague.sort(key=lambda each: abs((each.created_at or inf) - lost.sent_at))
     known = {each.receipt.vendor_task_id: await vendor.look_closer(each) for each in vague[:CLOSER]}
     return [known.get(each.receipt.vendor_task_id, each) for each in every]
 

@@ -8,9 +8,7 @@ from sqlalchemy import Connection, func, select
 from videogate.store.database import Database
 from videogate.store.rows import among, seconds
 from videogate.store.tables import attempt, task
-from videogate.task.state import LIVE, AttemptState, TaskState
-
-UNSETTLED = (AttemptState.NEEDS_REVIEW, AttemptState.SENDING, AttemptState.UNKNOWN)
+from videogate.task.state import LIVE, UNSETTLED, AttemptState, TaskState
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from videogate.store.rows import among, micros, seconds, to_attempt, to_task
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure, FailureCode
 from videogate.task.model import Artifact, Attempt, Content, Receipt, Task
-from videogate.task.state import LIVE, AttemptState, TaskState, attempt_sources, sources
+from videogate.task.state import LIVE, UNSETTLED, AttemptState, TaskState, attempt_sources, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,17 @@ class Ledger:
         )
 
     async def recover(self, now: float) -> int:
-        """Void every lease. Only for a process that knows it is alone, at its start. Returns how many there were."""
-        return await self._database.write(lambda connection: _void(connection, task.c.lease_until > micros(now), now))
+        """Void every lease and begin every search. Only for a process that knows it is alone, at its start.
+
+        Returns how many leases there were.
+        """
+        search = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.state == AttemptState.UNKNOWN)
+
+        def work(connection: Connection) -> int:
+            connection.execute(search.values(look_at=micros(now)))
+            return _void(connection, task.c.lease_until > micros(now), now)
+
+        return await self._database.write(work)
 
     async def begin_send(self, claim: Claim, *, now: float, deadline: float) -> bool:
         """Make `sending` durable: called right before the first byte leaves."""

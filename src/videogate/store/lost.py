@@ -14,11 +14,10 @@ from videogate.store.ledger import ended, settle
 from videogate.store.rows import among, micros, seconds, to_fitted, to_spec
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure
-from videogate.task.state import AttemptState, TaskState
+from videogate.task.state import UNSETTLED, AttemptState, TaskState
 
 # One that seemed never to have arrived stays looked for: its sender may have been paused, and have sent it since.
 _LOOKED_FOR = (AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW, AttemptState.NOT_CREATED)
-_OPEN = (AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW)  # the index of those names them
 _SHARE = 50  # attempts in one round
 
 
@@ -62,7 +61,7 @@ class LostStore:
         """Every open attempt at the same model with the same prompt, this one and those on the way included."""
         query = _select().where(
             attempt.c.account == lost.account,
-            among(attempt.c.state, _OPEN),
+            among(attempt.c.state, UNSETTLED),
             task.c.vendor_model == lost.model,
             task.c.prompt == lost.prompt,
         )
@@ -72,7 +71,7 @@ class LostStore:
         """What waits for a person."""
         query = (
             _select()
-            .where(among(attempt.c.state, _OPEN), attempt.c.state == AttemptState.NEEDS_REVIEW)
+            .where(among(attempt.c.state, UNSETTLED), attempt.c.state == AttemptState.NEEDS_REVIEW)
             .order_by(attempt.c.sent_at)
         )
         return await self._database.read(lambda connection: _all(connection, query))

@@ -21,7 +21,7 @@ from sqlalchemy import (
     text,
 )
 
-from videogate.task.state import LIVE, MAYBE_PAID, AttemptState, TaskState
+from videogate.task.state import LIVE, MAYBE_PAID, UNSETTLED, AttemptState, TaskState
 
 metadata = MetaData(
     naming_convention={
@@ -116,7 +116,7 @@ attempt = Table(
 )
 _paid = text(_one_of("state", MAYBE_PAID))
 Index("uq_attempt_maybe_paid", attempt.c.task_id, unique=True, sqlite_where=_paid, postgresql_where=_paid)
-_unsettled = text(_one_of("state", frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW})))
+_unsettled = text(_one_of("state", UNSETTLED))
 Index("ix_attempt_unsettled", attempt.c.state, sqlite_where=_unsettled, postgresql_where=_unsettled)
 _looked_for = text("look_at IS NOT NULL")
 Index("ix_attempt_look", attempt.c.look_at, sqlite_where=_looked_for, postgresql_where=_looked_for)

@@ -68,6 +68,9 @@ LIVE = frozenset(TaskState) - ENDED
 MAYBE_PAID = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.ACCEPTED})
 """At most one attempt of a task is in one of these: the first invariant, held by a partial unique index."""
 
+UNSETTLED = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.NEEDS_REVIEW})
+"""What became of these is not known."""
+
 
 def sources(target: TaskState) -> frozenset[TaskState]:
     """The states from which a task may move to `target`."""

@@ -404,6 +404,18 @@ async def test_writes_of_a_lease_holder_count(desk: Desk) -> None:
         desk.sql("UPDATE task SET state = 'failed'")
 
 
+async def test_a_restart_begins_every_search(desk: Desk) -> None:
+    """A search that a dead process had begun is not waited for."""
+    claim = await desk.sending()
+    await desk.ledger.unknown(claim, "lost", look_at=NOW)
+    assert len(await desk.lost.due(VENDOR, now=NOW, lease=120)) == 1
+    assert await desk.lost.due(VENDOR, now=NOW + 1, lease=120) == []
+
+    await desk.ledger.recover(NOW + 1)
+
+    assert len(await desk.lost.due(VENDOR, now=NOW + 1, lease=120)) == 1
+
+
 async def test_what_has_ended_is_never_read(desk: Desk) -> None:
     """The agenda, the claims and the searches go by the index of what is open: their cost grows with that alone."""
     statements: list[tuple[str, Any]] = []

@@ -19,6 +19,7 @@ from videogate.vendorkit.tracing import Lost, Sighting, Trace
 
 LEASE = 30.0  # seconds
 SEARCH_LEASE = 120.0  # seconds; longer than a round of one vendor's searches should take
+SOON = 0.02  # seconds between rounds while there is more to do
 TICK = 1.0  # seconds between looks at what is due
 CLOSER = 100  # records that one search opens, at most
 REFERENCE = "vg"  # how our references begin
@@ -61,13 +62,21 @@ class Reconciler:
         while not self._stopped.is_set():
             wait = TICK
             try:
-                await search(self._shop, vendor)
-                next_at = await self._shop.lost.next_at(vendor.name)
-                wait = TICK if next_at is None else max(0.02, min(TICK, next_at - self._shop.clock()))
+                wait = await self._round(vendor)
             except Exception:  # noqa: BLE001 (the loop outlives a database that is away, and a bug in one search)
                 log.exception("search_failed", vendor=vendor.name)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), wait)
+
+    async def _round(self, vendor: Vendor) -> float:
+        """Search if something is due. Returns the seconds to wait for the next round."""
+        next_at = await self._shop.lost.next_at(vendor.name)
+        if next_at is None:
+            return TICK
+        if next_at <= self._shop.clock():
+            await search(self._shop, vendor)
+            return SOON
+        return min(TICK, next_at - self._shop.clock())
 
 
 async def search(shop: Shop, vendor: Vendor) -> None:

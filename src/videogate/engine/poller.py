@@ -18,6 +18,7 @@ from videogate.task.state import TaskState
 from videogate.vendorkit.contract import Vendor
 
 TICK = 1.0  # seconds between looks at the agenda when nothing wakes the loop
+STEP = 5.0  # seconds that the wall clock goes back between two looks: somebody set it
 CRASH_PAUSE = 5.0  # seconds before a verb that failed on a bug of ours is tried again
 CRASH_WORDS = "The gateway met an error of its own; it tries again."
 DRAIN_OTHERS = 3.0  # seconds that polls and downloads get to finish; they are repeatable
@@ -104,6 +105,7 @@ class Poller:
         self._woken = asyncio.Event()
         self._stopping = False
         self._next_sweep = 0.0  # monotonic
+        self._ahead = shop.clock() - monotonic()  # of the wall clock
 
     def wake(self) -> None:
         """Look at the agenda now."""
@@ -145,6 +147,7 @@ class Poller:
     async def _round(self) -> float:
         """One look at the agenda. Returns the seconds to wait for the next."""
         now = self._shop.clock()
+        await self._mind_the_clock(now)
         agenda = await self._shop.ledger.agenda(now)
         if agenda.due and not self._stopping:
             await self._claim(agenda, now)
@@ -154,6 +157,14 @@ class Poller:
         soonest = TICK if agenda.next_at is None else agenda.next_at - self._shop.clock()
         shut = [track.gate.wait(monotonic()) for track in self._tracks if self._waits_for_gate(track, agenda)]
         return max(0.01, min(TICK, soonest, *shut))
+
+    async def _mind_the_clock(self, now: float) -> None:
+        """When the wall clock was set back, moments that it chose before are too far away."""
+        ahead = now - monotonic()
+        if ahead < self._ahead - STEP:
+            tasks = await self._shop.ledger.clock_set_back(now)
+            log.warning("clock_set_back", seconds=round(self._ahead - ahead, 1), tasks=tasks)
+        self._ahead = ahead
 
     async def _claim(self, agenda: Agenda, now: float) -> None:
         for lease, group in _by_lease(self._tracks):

@@ -242,6 +242,20 @@ class Ledger:
             lambda connection: any(connection.execute(change).rowcount for change in (hurry, lost))
         )
 
+    async def clock_set_back(self, now: float) -> int:
+        """Make due now what waits, unclaimed, for a moment that an earlier reading of the clock chose.
+
+        Returns how many tasks there were.
+        """
+        free = and_(_LIVE, task.c.lease_by.is_(None), task.c.due_at > micros(now), task.c.due_at < micros(NEVER))
+        search = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.look_at > micros(now))
+
+        def work(connection: Connection) -> int:
+            connection.execute(search.values(look_at=micros(now)))
+            return connection.execute(update(task).where(free).values(due_at=micros(now))).rowcount
+
+        return await self._database.write(work)
+
     async def hand_back(self, now: float) -> int:
         """Void this worker's own leases, at the end of a drain. Returns how many there were."""
         return await self._database.write(lambda connection: _void(connection, task.c.lease_by == self._worker, now))

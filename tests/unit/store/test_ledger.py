@@ -404,6 +404,20 @@ async def test_writes_of_a_lease_holder_count(desk: Desk) -> None:
         desk.sql("UPDATE task SET state = 'failed'")
 
 
+async def test_a_clock_that_was_set_back_keeps_nothing_waiting(desk: Desk) -> None:
+    """What waits for a moment that a wrong clock chose is due now; what is claimed is left alone."""
+    claim = await desk.submitted("video_1")
+    await desk.ledger.observed(claim, TaskState.RUNNING, 1, due_at=NOW + 3_600)
+    await desk.ledger.unknown(await desk.sending("video_2"), "lost", look_at=NOW + 3_600)
+    held = await desk.sending("video_3")
+
+    assert await desk.ledger.clock_set_back(NOW) == 1
+
+    assert (await desk.ledger.agenda(NOW)).due == {(VENDOR, TaskState.RUNNING): 1}
+    assert len(await desk.lost.due(VENDOR, now=NOW, lease=1)) == 1
+    assert await accept(desk, held)
+
+
 async def test_a_restart_begins_every_search(desk: Desk) -> None:
     """A search that a dead process had begun is not waited for."""
     claim = await desk.sending()

@@ -12,7 +12,7 @@ from videogate.engine.figures import count
 from videogate.engine.shop import Shop, log, tell
 from videogate.store.ledger import Claim
 from videogate.store.lost import LostSubmit
-from videogate.task.errors import Failure, FailureCode, VendorError
+from videogate.task.errors import Failure, FailureCode, Unavailable, VendorError
 from videogate.task.state import AttemptState, TaskState
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.tracing import Lost, Sighting, Trace
@@ -123,6 +123,8 @@ async def _closer(
 ) -> list[Sighting]:
     """All sightings, those that may be it with what their own records show; the likeliest moments first."""
     vague = [each for each in candidates if (each.client_ref, each.prompt) == (None, None)]
+    if len(vague) > CLOSER and vendor.tracing.by is Trace.REFERENCE:
+        raise Unavailable(f"{vendor.name} has more jobs of that moment than can be opened")  # so none is surely absent
     vague.sort(key=lambda each: abs((each.created_at or inf) - lost.sent_at))
     known = {each.receipt.vendor_task_id: await vendor.look_closer(each) for each in vague[:CLOSER]}
     return [known.get(each.receipt.vendor_task_id, each) for each in every]
@@ -147,7 +149,7 @@ async def _not_found(shop: Shop, vendor: Vendor, lost: LostSubmit, *, answered: 
         await shop.lost.look_later(lost, looks=looks, look_at=look_at)
     elif answered and vendor.tracing.by is Trace.REFERENCE:
         await shop.lost.not_created(lost, _never_received(lost), now=now, look_at=look_at)
-        tell_lost("not_created", lost, result="absent")
+        tell_lost("not_created", lost)
         await _ended(shop, lost)
     else:
         await shop.lost.review(lost, _nobody_knows(vendor), now=now, look_at=look_at)

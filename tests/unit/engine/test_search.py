@@ -168,6 +168,15 @@ async def test_a_reference_may_stand_in_the_jobs_record_only(scene: Scene) -> No
     assert [request.url.path for request in scene.sent] == ["/api/jobs", "/api/jobs/job-7"]
 
 
+async def test_more_jobs_than_can_be_opened_say_nothing(scene: Scene) -> None:
+    """Where not every job that may be it was looked into, none is surely absent: a person must look."""
+    vendor = await lost(scene, Trace.REFERENCE)
+    while scene.state is TaskState.SUBMITTING:
+        await look(scene, vendor, {"jobs": [{"id": f"job-{number}"} for number in range(reconcile.CLOSER + 1)]})
+
+    assert (scene.lines, await code(scene)) == (["needs_review"], FailureCode.UNKNOWN_OUTCOME)
+
+
 async def test_looks_come_at_growing_intervals(scene: Scene) -> None:
     """The search looks at 5 s, 15 s, 60 s, 5 min and 30 min, and the last look decides."""
     vendor = await lost(scene, Trace.REFERENCE)

@@ -53,8 +53,6 @@ class Agenda:
 _LIVE = among(task.c.state, LIVE)  # in the words of the index of what is due
 _SHARE = 100  # late tasks in one round
 NEVER = 253_402_300_799.0  # the end of the year 9999: due when somebody says so
-
-
 LOST_WORDS = "The vendor's answer to the request was lost; it is being looked for there. It is not sent again."
 
 
@@ -262,8 +260,7 @@ class Ledger:
 
     async def pictures_in_use(self) -> set[str]:
         """Keys of the input files of tasks that have not ended."""
-        live = _LIVE
-        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(live)
+        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(_LIVE)
         specs = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return {picture["key"] for spec in specs for picture in spec["pictures"] if picture["key"]}
 
@@ -283,13 +280,12 @@ class Ledger:
 
 
 def _agenda(connection: Connection, now: int) -> Agenda:
-    live = _LIVE
-    ready = and_(live, task.c.due_at <= now, task.c.lease_until <= now)
+    ready = and_(_LIVE, task.c.due_at <= now, task.c.lease_until <= now)
     counts = connection.execute(
         select(task.c.vendor, task.c.state, func.count()).where(ready).group_by(task.c.vendor, task.c.state)
     )
     due = {(vendor, TaskState(state)): count for vendor, state, count in counts}
-    later = connection.execute(select(func.min(task.c.due_at)).where(live, task.c.due_at > now)).scalar()
+    later = connection.execute(select(func.min(task.c.due_at)).where(_LIVE, task.c.due_at > now)).scalar()
     return Agenda(due, None if later is None else seconds(later))
 
 
@@ -416,7 +412,7 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
     """Change a claimed task under its fence, and move it where the table of moves allows it."""
     mine = and_(task.c.id == claim.task.id, task.c.fence == claim.fence)
     if target is None:
-        allowed, moved = task.c.state.in_(sorted(LIVE)), dict(values)
+        allowed, moved = _LIVE, dict(values)
     else:
         allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
         moved = {"state": target, **values}
@@ -449,4 +445,5 @@ def _free(due_at: float) -> dict[str, Any]:
 
 
 def ended(failure: Failure, now: float) -> dict[str, Any]:
+    """What the end of a failed task changes, but for its state."""
     return {"failure": asdict(failure), "artifact": None, "waiting": None, "completed_at": micros(now), **_free(now)}

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func
 
 from videogate.store.database import Database
 from videogate.store.ledger import ended, settle
-from videogate.store.rows import among, micros, seconds, to_fitted, to_spec
+from videogate.store.rows import among, micros, seconds, to_fitted
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure
 from videogate.task.state import UNSETTLED, AttemptState, TaskState
@@ -147,7 +147,6 @@ def _select() -> Select[tuple[object, ...]]:
         task.c.vendor_model,
         task.c.prompt,
         task.c.fingerprint,
-        task_request.c.spec,
         task_request.c.fitted,
     )
     return select(*columns).select_from(_ATTEMPTS.join(task_request, task_request.c.task_id == task.c.id))
@@ -182,7 +181,7 @@ def _to_lost(row: RowMapping) -> LostSubmit:
         state=AttemptState(row["state"]),
         model=row["vendor_model"],
         way=to_fitted(row["fitted"]).way,
-        prompt=to_spec(row["spec"]).prompt,
+        prompt=row["prompt"],
         fingerprint=row["fingerprint"],
         sent_at=seconds(row["sent_at"]),
         looks=row["looks"],

@@ -262,10 +262,6 @@ class Jimeng(Vendor):
             return Receipt(found, {"req_key": json.loads(sent.content)["req_key"]})
         raise NotUnderstood("the answer holds no data.task_id")
 
-    @classmethod
-    def handle(cls, model: str, way: str) -> Mapping[str, str]:
-        return {"req_key": USES[model, way][1]}
-
     def poll_call(self, receipt: Receipt) -> Call:
         req_key = receipt.handle.get("req_key", "jimeng_vgfm_t2v_l20")
         return Call("POST", LOOK, json={"req_key": req_key, "task_id": receipt.vendor_task_id})
@@ -281,6 +277,10 @@ class Jimeng(Vendor):
             told = word or text(body.get("code")) or ""
             raise NotUnderstood(f"the answer says {told[:40]!r}, which is no task status")
         return Observation(sight, word, artifact=_artifact(body) if sight is Sight.SUCCEEDED else None)
+
+    @classmethod
+    def handle(cls, model: str, way: str) -> Mapping[str, str]:
+        return {"req_key": USES[model, way][1]}
 
     def read_refusal(self, reply: Reply) -> Refusal | None:
         body = reply.json_or_empty()

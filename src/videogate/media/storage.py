@@ -2,67 +2,240 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.store import LocalStore, ObjectStore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import HTTPStore, LocalStore, MemoryStore, ObjectStore, from_url
 
 from videogate.faultpoints import faultpoint
+from videogate.media.renditions import FORMS, Rendition, Seekable
+from videogate.task.errors import Busy
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
 
 CHUNK = 256 * 1024  # bytes handed on at a time
+UPLOADS = 4  # parts of one file that are on their way to an object store at once
+_NO_BUCKET = " 404 "  # obstore has no error of its own for a bucket that is not there
+TRIES = 3  # openings in a row that gave nothing before a read is given up
+LINK_SECONDS = 900  # how long a store's own link works
+
+# Whether a store is reached without TLS is said by its address, which the operator chose.
+_CLIENT: "ClientConfig" = {"allow_http": True, "connect_timeout": "5s", "read_timeout": "30s", "timeout": "1h"}
+_RETRY: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=15)}
+
+
+class StorageAway(Busy):
+    """The storage cannot be used just now."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("The gateway cannot use its storage just now. Nothing was lost; try again.")
+        self.why = why
+
+
+class Gone(Exception):
+    """There is no file under this key."""
 
 
 class Storage:
-    """Videos under keys such as `videos/4f/video_…4f.mp4`.
+    """Files under keys such as `videos/4f/video_…4f.mp4`, and a folder where they are checked before they are kept.
 
     Args:
-        folder: holds the videos, and beside them the spool where downloads are checked before they are kept.
+        store: where the files are.
+        spool: a local folder for downloads.
+        folder: the store's own folder, if it is one; the spool is then within it, so that keeping is a rename.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.spool = folder / "spool"
-        self._folder = folder / "media"
-        for each in (self.spool, self._folder):
-            each.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._store: ObjectStore = LocalStore(self._folder)
+    def __init__(self, store: ObjectStore, spool: Path, folder: Path | None = None) -> None:
+        self.spool = spool
+        self._store = store
+        self._folder = folder
+        spool.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def key(self, task_id: str) -> str:
         """Where a task's video is kept."""
         return f"videos/{task_id[-2:]}/{task_id}.mp4"
 
-    async def keep(self, key: str, path: Path) -> None:
-        """Store a file. On return it is complete under its key and on disk, or nothing is there."""
-        with path.open("rb") as file:
-            await obstore.put_async(self._store, key, file)
-        await asyncio.to_thread(self._flush, self._folder / key)
+    def rendition_key(self, key: str, rendition: Rendition) -> str:
+        """Where a picture that was made of the video under `key` is kept."""
+        return f"{key.removesuffix('.mp4')}.{rendition.value}{FORMS[rendition].suffix}"
+
+    def task_id(self, key: str) -> str:
+        """Whose file a key names."""
+        return key.rpartition("/")[2].partition(".")[0]
+
+    async def keep(self, key: str, path: Path, mime: str) -> None:
+        """Store a file, which is gone from `path` then or may be removed.
+
+        On return it is complete under its key and on disk, or nothing is there. Raises StorageAway.
+        """
+        with _trouble():
+            if self._folder is not None:
+                await asyncio.to_thread(sync, path)
+                await obstore.rename_async(self._store, f"{self.spool.name}/{path.name}", key)
+                await asyncio.to_thread(self._flush, (self._folder / key).parent)
+            else:
+                name = key.rpartition("/")[2]
+                attributes = {
+                    "Content-Type": mime,
+                    "Content-Disposition": f'attachment; filename="{name}"',
+                    "Cache-Control": "private, no-cache",
+                }
+                await obstore.put_async(self._store, key, path, attributes=attributes, max_concurrency=UPLOADS)
         faultpoint("fetch.kept")
 
-    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to `end` (exclusive), piece by piece."""
-        if end <= start:
-            return
-        result = await obstore.get_async(self._store, key, options={"range": (start, end)})
-        async for chunk in result.stream(min_chunk_size=CHUNK):
-            yield bytes(chunk)
-
-    async def delete(self, key: str) -> None:
-        """Remove a file; one that is not there is no error."""
+    async def keep_bytes(self, key: str, content: bytes, mime: str) -> None:
+        """Store what is in memory, as `keep` does."""
+        path = self.spool / f"{key.rpartition('/')[2]}.{os.urandom(4).hex()}.part"
         try:
-            await obstore.delete_async(self._store, key)
-        except FileNotFoundError:
-            return
+            await asyncio.to_thread(path.write_bytes, content)
+            await self.keep(key, path, mime)
+        except OSError as error:
+            raise StorageAway(str(error)) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def open(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` up to `end` (exclusive), piece by piece, in constant memory.
+
+        A read that breaks off is taken up where it broke. Raises Gone and StorageAway at once, not at the first piece.
+        """
+        first = await self._stream(key, start, end)
+        return self._read(first, key, start, end)
+
+    async def _read(self, stream: AsyncIterator[bytes], key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        at, tries = start, 0
+        while at < end:
+            try:
+                async for piece in stream:
+                    at, tries = at + len(piece), 0
+                    yield piece
+            except BaseError:
+                pass
+            if at < end:
+                tries += 1
+                if tries == TRIES:
+                    raise StorageAway(f"{key} broke off at {at} of {end} bytes")
+                stream = await self._stream(key, at, end)
+
+    async def _stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        with _trouble():
+            if start >= end:
+                return _nothing()
+            result = await obstore.get_async(self._store, key, options={"range": (start, end)})
+            return _pieces(result.stream(min_chunk_size=CHUNK))
+
+    async def read_whole(self, key: str) -> bytes:
+        """A small file. Raises Gone and StorageAway."""
+        with _trouble():
+            result = await obstore.get_async(self._store, key)
+            return bytes(await result.bytes_async())
+
+    @contextmanager
+    def reader(self, key: str) -> Iterator[Seekable]:
+        """The file for a library that reads and seeks, in a thread. Raises Gone and StorageAway, later too."""
+        with _trouble():
+            file = obstore.open_reader(self._store, key)
+            try:
+                yield Seekable(file)
+            finally:
+                file.close()
+
+    async def link(self, key: str) -> str | None:
+        """A link of the store's own to a file, good for `LINK_SECONDS`; None where the store makes none."""
+        if isinstance(self._store, LocalStore | HTTPStore | MemoryStore):
+            return None
+        with _trouble():
+            return await obstore.sign_async(self._store, "GET", key, timedelta(seconds=LINK_SECONDS))
+
+    async def remove(self, *keys: str) -> None:
+        """Remove files; one that is not there is no error. Raises StorageAway."""
+        for key in keys:
+            try:
+                with _trouble():
+                    await obstore.delete_async(self._store, key)
+            except Gone:
+                continue
+
+    async def remove_video(self, key: str) -> None:
+        """Remove a video and what was made of it. Raises StorageAway."""
+        await self.remove(key, *(self.rendition_key(key, each) for each in Rendition))
+
+    async def listing(self) -> AsyncIterator[list[str]]:
+        """The keys of all files, some hundred at a time. Raises StorageAway."""
+        with _trouble():
+            async for some in obstore.list(self._store, prefix="videos", chunk_size=500):
+                yield [each["path"] for each in some]
+
+    def check(self) -> str | None:
+        """What keeps this storage from ever working, in words; trouble that may pass is none."""
+        try:
+            next(iter(obstore.list(self._store, prefix="videos", chunk_size=1)), None)
+        except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError) as error:
+            return _first_line(error)
+        except (BaseError, OSError) as error:
+            return _first_line(error) if _NO_BUCKET in str(error) else None
+        return None
 
     def clear_spool(self) -> None:
         """Remove what downloads left behind when the process died."""
         for path in self.spool.iterdir():
             path.unlink(missing_ok=True)
 
-    @staticmethod
-    def _flush(path: Path) -> None:
-        """Wait until the file and its place in the folder are on disk."""
-        for each in (path, path.parent):
+    def _flush(self, folder: Path) -> None:
+        """Wait until a new file's place, and that of new folders above it, is on disk."""
+        for each in (folder, *folder.parents):
             sync(each)
+            if each == self._folder:
+                return
+
+
+def open_storage(url: str, data_dir: Path) -> Storage:
+    """The storage that a URL names; empty: the folder `media` in the data directory.
+
+    `file:///PATH` is another folder; `s3://`, `gs://`, `az://` and what else obstore knows is an object store, whose
+    credentials come from that store's usual variables. Raises ValueError, in words.
+    """
+    parts = urlsplit(url)
+    if parts.scheme in ("", "file"):
+        folder = Path(unquote(parts.path)) if parts.scheme else data_dir / "media"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Storage(LocalStore(folder), folder / "spool", folder)
+    try:
+        store = from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+    except BaseError as error:
+        raise ValueError(_first_line(error)) from error
+    return Storage(store, data_dir / "spool")
+
+
+@contextmanager
+def _trouble() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Gone from error
+    except (BaseError, OSError) as error:
+        raise StorageAway(_first_line(error)) from error
+
+
+async def _pieces(stream: Any) -> AsyncIterator[bytes]:
+    async for piece in stream:
+        yield bytes(piece)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def sync(path: Path) -> None:

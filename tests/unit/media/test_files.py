@@ -1,4 +1,4 @@
-"""Pictures, the input spool, probing, receiving, storage."""
+"""Pictures, the input spool, probing, receiving."""
 
 import errno
 import io
@@ -24,7 +24,6 @@ from videogate.media.inputs import InputSpool, decode_data_url
 from videogate.media.intake import BLOCK, receive
 from videogate.media.pictures import identify
 from videogate.media.probe import Film, NotAFilm, probe
-from videogate.media.storage import Storage
 from videogate.task.errors import Busy, InvalidRequest, Unavailable
 from videogate.task.frames import Frame
 from videogate.task.model import Picture, Role
@@ -385,62 +384,3 @@ async def test_a_broken_download_leaves_no_part(tmp_path: Path, error: BaseExcep
         await receive(Stream(bytes(BLOCK // 2), count, tmp_path, error), tmp_path, "video_1")
 
     assert list(tmp_path.iterdir()) == []
-
-
-async def read(storage: Storage, key: str, start: int, end: int) -> bytes:
-    return b"".join([chunk async for chunk in storage.read(key, start, end)])
-
-
-async def test_what_is_kept_reads_back_in_any_range(tmp_path: Path) -> None:
-    """A file is stored whole, larger ones than one part too, and every range of it can be read."""
-    storage = Storage(tmp_path)
-    content = os.urandom(6 * 1024 * 1024 + 17)
-    source = tmp_path / "spool" / "v.part"
-    source.write_bytes(content)
-    key = storage.key("video_4f")
-
-    await storage.keep(key, source)
-
-    assert key == "videos/4f/video_4f.mp4"
-    assert [path for path in (tmp_path / "media").rglob("*") if path.is_file()] == [tmp_path / "media" / key]
-    size = len(content)
-    for start, end in [(0, size), (0, 1), (size - 1, size), (1_000_000, 1_700_000), (5, 5), (9, 3)]:
-        assert await read(storage, key, start, end) == content[start:end]
-
-
-async def test_keeping_again_replaces(tmp_path: Path) -> None:
-    """A second download of the same video takes the first one's place."""
-    storage = Storage(tmp_path)
-    for content in (b"first, longer", b"second"):
-        (tmp_path / "v").write_bytes(content)
-        await storage.keep("videos/1/v.mp4", tmp_path / "v")
-
-    assert await read(storage, "videos/1/v.mp4", 0, 6) == b"second"
-    assert (tmp_path / "media/videos/1/v.mp4").stat().st_size == 6
-
-
-async def test_deleting_is_done_once_or_twice(tmp_path: Path) -> None:
-    """A deleted file is gone; deleting it again is no error."""
-    storage = Storage(tmp_path)
-    (tmp_path / "v").write_bytes(b"film")
-    await storage.keep("videos/1/v.mp4", tmp_path / "v")
-
-    await storage.delete("videos/1/v.mp4")
-    await storage.delete("videos/1/v.mp4")
-
-    assert not (tmp_path / "media/videos/1/v.mp4").exists()
-    with pytest.raises(FileNotFoundError):
-        await read(storage, "videos/1/v.mp4", 0, 4)
-
-
-async def test_a_dead_processs_downloads_are_cleared(tmp_path: Path) -> None:
-    """A restart empties the spool and leaves what was kept."""
-    storage = Storage(tmp_path)
-    (tmp_path / "v").write_bytes(b"film")
-    await storage.keep("videos/1/v.mp4", tmp_path / "v")
-    (storage.spool / "video_1-3.part").write_bytes(b"half")
-
-    Storage(tmp_path).clear_spool()
-
-    assert list(storage.spool.iterdir()) == []
-    assert await read(storage, "videos/1/v.mp4", 0, 4) == b"film"

@@ -1,0 +1,78 @@
+"""What tests of every kind may need: an object store that speaks S3 over real HTTP."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+import httpx
+import pytest
+
+START_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An empty bucket: its URL as a setting, and the variables with which the store's library finds and opens it."""
+
+    url: str
+    variables: Mapping[str, str]
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running S3 server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with serving(port, tmp_path_factory.mktemp("s3") / "s3.log") as address:
+        yield address
+
+
+@contextmanager
+def serving(port: int, log: Path) -> Iterator[str]:
+    """An S3 server on a port, in a process of its own."""
+    address = f"http://127.0.0.1:{port}"
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=output, stderr=output
+        )
+    try:
+        _wait(address, log)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait(address: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            httpx.get(address)
+        except httpx.TransportError:
+            assert time.monotonic() < until, f"the S3 server did not start:\n{log.read_text('utf-8')[-2000:]}"
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.fixture
+def bucket(object_store: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket, whose variables are set for this process and its children."""
+    name = f"videos-{token_hex(4)}"
+    httpx.put(f"{object_store}/{name}").raise_for_status()
+    variables = {
+        "AWS_ENDPOINT_URL": object_store,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    return Bucket(f"s3://{name}/kept", variables)

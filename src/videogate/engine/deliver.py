@@ -9,11 +9,13 @@ from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.media.intake import Received, receive
 from videogate.media.probe import Film, NotAFilm, probe
+from videogate.media.storage import StorageAway
 from videogate.store.ledger import Claim
 from videogate.task.errors import Busy, Failure, FailureCode, LinkExpired, Throttled, VendorError
 from videogate.task.model import Content
 from videogate.task.state import TaskState
 
+MIME = "video/mp4"
 LEASE = 60.0  # seconds, renewed while the download runs
 RENEW = 15.0
 
@@ -34,19 +36,30 @@ async def fetch(shop: Shop, claim: Claim) -> Went | None:
     except VendorError as error:
         await _again(shop, claim, error, ask_vendor=isinstance(error, LinkExpired))
         return went(error)
-    except (NotAFilm, OSError) as error:
+    except (NotAFilm, OSError, StorageAway) as error:
         await _again(shop, claim, error, ask_vendor=isinstance(error, NotAFilm))
         return WELL if isinstance(error, NotAFilm) else None
     else:
-        done = await shop.ledger.succeeded(
-            claim, content, size=str(film.frame), seconds=film.seconds_text, now=shop.clock()
-        )
+        done = await _complete(shop, claim, content, film)
         facts = {"bytes": content.length, "size": str(film.frame), "seconds": film.seconds_text}
         tell("completed" if done else "fetch_overtaken", claim, TaskState.SUCCEEDED, **facts)
         await drop_inputs(shop, claim)
         if done and await shop.tasks.get(claim.task.owner, claim.task.id) is None:
-            await shop.storage.delete(content.key)  # deleted by its owner while the download ran
+            with suppress(StorageAway):  # deleted by its owner while the download ran; the sweeper comes too
+                await shop.storage.remove_video(content.key)
         return WELL
+
+
+async def _complete(shop: Shop, claim: Claim, content: Content, film: Film) -> bool:
+    now, kept = shop.clock(), shop.terms.retention
+    return await shop.ledger.succeeded(
+        claim,
+        content,
+        size=str(film.frame),
+        seconds=film.seconds_text,
+        now=now,
+        expires_at=now + kept if kept else None,
+    )
 
 
 async def _copy(shop: Shop, claim: Claim) -> tuple[Content, Film]:
@@ -58,8 +71,8 @@ async def _copy(shop: Shop, claim: Claim) -> tuple[Content, Film]:
             received = await receive(download, shop.storage.spool, f"{claim.task.id}-{claim.fence}")
         film = await asyncio.to_thread(probe, received.path)
         key = shop.storage.key(claim.task.id)
-        await shop.storage.keep(key, received.path)
-        return Content(key, received.length, received.sha256, "video/mp4"), film
+        await shop.storage.keep(key, received.path, MIME)
+        return Content(key, received.length, received.sha256, MIME), film
     finally:
         if received is not None:
             received.path.unlink(missing_ok=True)
@@ -80,15 +93,16 @@ async def _again(shop: Shop, claim: Claim, error: Exception, *, ask_vendor: bool
     wait = schedule.after_trouble(
         floor=shop.floor(claim.task), troubles=troubles, jitter=shop.jitter(), retry_after=wish
     )
-    # An error of the disk names paths of ours.
-    reason = "the gateway's storage failed" if isinstance(error, OSError) else str(error)
+    # What the disk or the store says names places of ours.
+    reason = "the gateway's storage failed" if isinstance(error, OSError | StorageAway) else str(error)
     why = f"The video is made, but could not be copied yet: {reason}."
     if ask_vendor:
         await shop.ledger.look_again(claim, due_at=now + wait, troubles=troubles, waiting=why)
     else:
         await shop.ledger.postponed(claim, due_at=now + wait, troubles=troubles, waiting=why)
     state = TaskState.RUNNING if ask_vendor else TaskState.FETCHING
-    tell("fetch_trouble", claim, state, why=str(error), again_in=round(wait, 2))
+    said = error.why if isinstance(error, StorageAway) else str(error)
+    tell("fetch_trouble", claim, state, why=said, again_in=round(wait, 2))
 
 
 @asynccontextmanager

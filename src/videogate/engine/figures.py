@@ -78,13 +78,22 @@ class Figures:
         vendors: those that are on; each has its gauges even at zero, so that an alert never meets a gap.
         clock: seconds since the epoch.
         version: of this build.
+        free: bytes of disk that are left.
     """
 
-    def __init__(self, store: FigureStore, vendors: Collection[str], clock: Callable[[], float], version: str) -> None:
+    def __init__(
+        self,
+        store: FigureStore,
+        vendors: Collection[str],
+        clock: Callable[[], float],
+        version: str,
+        free: Callable[[], int],
+    ) -> None:
         self._store = store
         self._vendors = frozenset(vendors)
         self._clock = clock
         self._version = version
+        self._free = free
 
     async def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -93,6 +102,7 @@ class Figures:
         for each in (SUBMITS, RECONCILES, POLLS, FETCHES, REQUESTS, SECONDS):
             registry.register(each)
         registry.register(_Gauges(standing, self._vendors, self._clock(), self._version))
+        registry.register(_Disk(self._free()))
         return generate_latest(registry)
 
 
@@ -118,6 +128,16 @@ class _Gauges(Collector):
             lag.add_metric([vendor], max(0.0, self._now - self._standing.due_at.get(vendor, self._now)))
         build.add_metric([self._version], 1)
         yield from (tasks, unknown, review, lag, build)
+
+
+class _Disk(Collector):
+    def __init__(self, free: int) -> None:
+        self._bytes = free
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        free = _gauge("videogate_disk_free_bytes", "What is free on the fullest disk that is written to")
+        free.add_metric([], self._bytes)
+        yield free
 
 
 def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:

@@ -1,5 +1,7 @@
 """Observe: one look at a vendor's job, and what follows from it."""
 
+from contextlib import suppress
+
 from videogate.engine import schedule
 from videogate.engine.figures import count
 from videogate.engine.gates import WELL, Went, went
@@ -7,8 +9,9 @@ from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.faultpoints import faultpoint
 from videogate.store.ledger import Claim
 from videogate.task.errors import Failure, FailureCode, Throttled, VendorError
-from videogate.task.model import Artifact, Observation, Sight
+from videogate.task.model import Artifact, Observation, Receipt, Sight
 from videogate.task.state import TaskState
+from videogate.vendorkit.contract import Vendor
 
 LEASE = 30.0  # seconds; longer than a poll may take
 MISSES = 3  # definite not-founds in a row before a job counts as lost
@@ -22,8 +25,11 @@ async def observe(shop: Shop, claim: Claim) -> Went:
     receipt = claim.attempt.receipt
     if receipt is None:
         raise RuntimeError(f"{claim.task.id} is {claim.task.state} without a receipt")
+    vendor = shop.vendors[claim.task.vendor]
     try:
-        seen = await shop.vendors[claim.task.vendor].poll(receipt)
+        if claim.task.deleted and claim.task.state is TaskState.SUBMITTED and vendor.cancels:
+            await _cancel(vendor, receipt)
+        seen = await vendor.poll(receipt)
     except VendorError as error:
         await _learned_nothing(shop, claim, error)
         return went(error)
@@ -41,6 +47,12 @@ async def observe(shop: Shop, claim: Claim) -> Went:
             await _alive(shop, claim, seen)
     faultpoint("poll.recorded")
     return WELL
+
+
+async def _cancel(vendor: Vendor, receipt: Receipt) -> None:
+    """Stop what nobody wants any more, if it has not begun. What that came to, the look shows."""
+    with suppress(VendorError):
+        await vendor.cancel(receipt)
 
 
 async def _succeeded(shop: Shop, claim: Claim, artifact: Artifact) -> None:

@@ -3,8 +3,6 @@
 Each vendor is searched on its own, so that one which hangs keeps nobody else's videos waiting.
 """
 
-import asyncio
-from contextlib import suppress
 from math import inf
 
 from videogate.engine import matching, schedule
@@ -43,40 +41,15 @@ async def lost_track(shop: Shop, claim: Claim, why: str, evidence: str) -> None:
     tell("outcome_unknown", claim, TaskState.SUBMITTING, why=why)
 
 
-class Reconciler:
-    """Runs until told to stop. One per process."""
-
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
-        self._stopped = asyncio.Event()
-
-    def stop(self) -> None:
-        """Begin no further round."""
-        self._stopped.set()
-
-    async def run(self) -> None:
-        """Search every vendor when something is due there, until `stop`."""
-        await asyncio.gather(*(self._watch(vendor) for vendor in self._shop.vendors.values()))
-
-    async def _watch(self, vendor: Vendor) -> None:
-        while not self._stopped.is_set():
-            wait = TICK
-            try:
-                wait = await self._round(vendor)
-            except Exception:  # noqa: BLE001 (the loop outlives a database that is away, and a bug in one search)
-                log.exception("search_failed", vendor=vendor.name)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), wait)
-
-    async def _round(self, vendor: Vendor) -> float:
-        """Search if something is due. Returns the seconds to wait for the next round."""
-        next_at = await self._shop.lost.next_at(vendor.name)
-        if next_at is None:
-            return TICK
-        if next_at <= self._shop.clock():
-            await search(self._shop, vendor)
-            return SOON
-        return min(TICK, next_at - self._shop.clock())
+async def search_round(shop: Shop, vendor: Vendor) -> float:
+    """Search a vendor if something is due there. Returns the seconds to wait for the next round."""
+    next_at = await shop.lost.next_at(vendor.name)
+    if next_at is None:
+        return TICK
+    if next_at <= shop.clock():
+        await search(shop, vendor)
+        return SOON
+    return min(TICK, next_at - shop.clock())
 
 
 async def search(shop: Shop, vendor: Vendor) -> None:

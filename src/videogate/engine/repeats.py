@@ -1,8 +1,6 @@
 """Whether two requests are the same one: the fingerprint of what was asked, and old keys forgotten."""
 
-import asyncio
 import json
-from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
@@ -35,24 +33,8 @@ def key_digest(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-class Forgetter:
-    """Forgets old idempotency keys until told to stop. One per process."""
-
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
-        self._stopped = asyncio.Event()
-
-    def stop(self) -> None:
-        """Begin no further round."""
-        self._stopped.set()
-
-    async def run(self) -> None:
-        """Forget now and every hour, until `stop`."""
-        while not self._stopped.is_set():
-            try:
-                if forgotten := await self._shop.tasks.forget_keys(self._shop.clock() - KEY_KEPT):
-                    log.info("keys_forgotten", keys=forgotten)
-            except Exception:  # noqa: BLE001 (the loop outlives a database that is away)
-                log.exception("forgetting_failed")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), FORGET_EVERY)
+async def forget_keys(shop: Shop) -> float:
+    """Forget old idempotency keys. Returns the seconds to wait for the next time."""
+    if forgotten := await shop.tasks.forget_keys(shop.clock() - KEY_KEPT):
+        log.info("keys_forgotten", keys=forgotten)
+    return FORGET_EVERY

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import structlog
 
 from videogate.engine.figures import count
+from videogate.media.disk import Disk
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
+from videogate.store.kept import KeptStore
 from videogate.store.ledger import Claim, Ledger
 from videogate.store.lost import LostStore
 from videogate.store.tasks import TaskStore
@@ -26,6 +28,7 @@ class Terms:
 
     deadline: float = 86_400.0  # from acceptance to giving up
     unknown_window: float = 1_800.0  # how long a lost submit is looked for before its task fails
+    retention: float = 604_800.0  # from completion to the end of a result; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,11 @@ class Shop:
     tasks: TaskStore
     ledger: Ledger
     lost: LostStore
+    kept: KeptStore
     vendors: Mapping[str, Vendor]
     inputs: InputSpool
     storage: Storage
+    disk: Disk
     terms: Terms
     clock: Callable[[], float]
     jitter: Callable[[], float]

@@ -3,18 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from videogate.engine.forget import forget
 from videogate.engine.repeats import fingerprint, key_digest
 from videogate.engine.shop import Shop, log
-from videogate.task.errors import Busy, CallerGone, InvalidRequest, VideoNotFound
+from videogate.task.errors import Busy, CallerGone, InvalidRequest
 from videogate.task.frames import Frame
-from videogate.task.model import Added, Adjustment, Fitted, NewTask, Picture, Repeat, Role, Task, TaskSpec
-from videogate.task.state import TaskState
+from videogate.task.model import Added, Adjustment, Deleted, Fitted, NewTask, Picture, Repeat, Role, Task, TaskSpec
 from videogate.vendorkit import inputs
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.facts import Model
 from videogate.vendorkit.fit import fit
 from videogate.vendorkit.values import is_empty
 
+DISK_PAUSE = 60.0  # seconds; until somebody has made room
 SHOWN_MODELS = 12  # names in an error text
 NO_REPEAT = Repeat()
 
@@ -54,9 +55,11 @@ class Submissions:
             repeat: what the caller said about earlier tries. A task that one of them made is the answer to this one.
             gone: whether the caller has hung up.
 
-        Raises InvalidRequest, naming the parameter, before anything is stored or spent, and CallerGone.
+        Raises InvalidRequest, naming the parameter, before anything is stored or spent, Busy and CallerGone.
         """
         vendor, model = self._find(spec.model)
+        if not self._shop.disk.has_room():
+            raise Busy("The gateway's disk is nearly full, so it takes no new videos. Nothing was spent.", DISK_PAUSE)
         lifted = await self._take_in(lift(spec, vendor))
         try:
             checked = check(lifted, vendor, model)
@@ -82,21 +85,12 @@ class Submissions:
         self._wake()
         return task
 
-    async def delete(self, owner: str, task_id: str) -> Task:
-        """Forget a task for its owner and remove its files. One that a vendor already works on goes on unseen.
+    async def delete(self, owner: str, task_id: str) -> Deleted:
+        """Forget a task for its owner, remove its files, and stop its vendor where that can be done.
 
         Raises VideoNotFound.
         """
-        task = await self._shop.tasks.delete(owner, task_id, self._shop.clock())
-        if task is None:
-            raise VideoNotFound(task_id)
-        if task.content:
-            await self._shop.storage.delete(task.content.key)
-        if task.state is TaskState.INTENT:
-            spec, _ = await self._shop.tasks.request(task.id)
-            await self._shop.inputs.drop(spec.pictures)
-        log.info("task_deleted", task=task.id, owner=owner, state_from=task.state.value)
-        return task
+        return await forget(self._shop, owner, task_id)
 
     def _new(
         self,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, insert, or_, select, update
 
 from videogate.faultpoints import faultpoint
 from videogate.store.database import Database
@@ -186,13 +186,19 @@ class Ledger:
         values = {"artifact": None, "troubles": troubles, "waiting": waiting, **_free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.RUNNING, values))
 
-    async def succeeded(self, claim: Claim, content: Content, *, size: str, seconds: str, now: float) -> bool:
-        """The result is in our storage and verified."""
+    async def succeeded(
+        self, claim: Claim, content: Content, *, size: str, seconds: str, now: float, expires_at: float | None = None
+    ) -> bool:
+        """The result is in our storage and verified; it is kept until `expires_at`, or for ever;
+
+        not at all if its owner has deleted it meanwhile.
+        """
         values = {
             "content_key": content.key,
             "content_length": content.length,
             "content_sha256": content.sha256,
             "content_mime": content.mime,
+            "expires_at": case((task.c.deleted, micros(now)), else_=None if expires_at is None else micros(expires_at)),
             "size": size,
             "seconds": seconds,
             "progress": 100,

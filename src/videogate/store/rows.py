@@ -76,6 +76,7 @@ def to_task(row: Row) -> Task:
         troubles=row["troubles"],
         misses=row["misses"],
         waiting=row["waiting"],
+        expires_at=_maybe_seconds(row["expires_at"]),
     )
 
 

@@ -61,6 +61,7 @@ task = Table(
     Column("content_length", BigInteger),
     Column("content_sha256", String(64)),
     Column("content_mime", String(64)),
+    Column("expires_at", BigInteger),  # from when on the content is to be removed
     Column("request_id", String(64), nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -81,6 +82,8 @@ task = Table(
 _live = text(_one_of("state", LIVE))
 Index("ix_task_due", task.c.due_at, sqlite_where=_live, postgresql_where=_live)
 Index("ix_task_list", task.c.owner, task.c.created_at, task.c.id)
+_kept = text("content_key IS NOT NULL")
+Index("ix_task_expires", task.c.expires_at, sqlite_where=_kept, postgresql_where=_kept)
 Index("ix_task_fingerprint", task.c.owner, task.c.fingerprint, task.c.created_at)
 
 task_request = Table(

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, tuple_, u
 
 from videogate.faultpoints import faultpoint
 from videogate.store.database import Database
-from videogate.store.rows import from_spec, micros, to_fitted, to_spec, to_task
+from videogate.store.rows import from_spec, micros, to_attempt, to_fitted, to_spec, to_task
 from videogate.store.tables import attempt, idempotency_key, task, task_request
 from videogate.task.errors import InvalidRequest
-from videogate.task.model import Added, Fitted, NewTask, Page, Task, TaskSpec
+from videogate.task.model import Added, Fitted, NewTask, Page, Receipt, Task, TaskSpec
 from videogate.task.state import ENDED, AttemptState, TaskState
 
 KEY_KEPT = 7 * 86_400.0  # seconds that an idempotency key counts
@@ -50,6 +50,12 @@ class TaskStore:
     async def request(self, task_id: str) -> tuple[TaskSpec, Fitted]:
         """What was asked for and how it was fitted."""
         return await self._database.read(lambda connection: _request(connection, task_id))
+
+    async def receipt(self, task_id: str) -> Receipt | None:
+        """The vendor's acceptance of a task, if it has one."""
+        query = select(attempt).where(attempt.c.task_id == task_id, attempt.c.state == AttemptState.ACCEPTED)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
+        return to_attempt(row).receipt if row else None
 
     async def forget_keys(self, before: float) -> int:
         """Forget the idempotency keys first used before then. Returns how many."""
@@ -210,6 +216,8 @@ def _delete(connection: Connection, owner: str, task_id: str, now: float) -> Tas
         )
     elif row["state"] not in ENDED:
         changes["due_at"] = micros(now)
+    elif row["content_key"] is not None:
+        changes["expires_at"] = micros(now)  # from now on it is the sweeper's, should its removal fail
     connection.execute(update(task).where(task.c.id == task_id).values(changes))
     return to_task(row)
 

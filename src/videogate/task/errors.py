@@ -4,6 +4,7 @@ VideogateError
 ├── InvalidRequest          the caller's request cannot be carried out; names the parameter and the fix
 ├── VideoNotFound           no such video for this caller (unknown, foreign and deleted alike)
 ├── VideoNotReady           the content was asked for before the video is completed
+├── VideoExpired            the content was kept as long as promised, and is gone
 ├── NotAuthenticated        no key, or not one of ours
 ├── NotServed               the route, the method or the body's size is not served
 ├── CallerGone              whoever asked has hung up; nothing was made
@@ -77,6 +78,13 @@ class VideoNotReady(VideogateError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class VideoExpired(VideogateError):
+    """The video was completed, and is no longer kept."""
+
+    def __init__(self, video_id: str) -> None:
+        super().__init__(f"The content of the video '{video_id}' is no longer kept. Create it again to have it again.")
 
 
 class NotAuthenticated(VideogateError):

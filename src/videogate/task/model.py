@@ -154,6 +154,11 @@ class Task:
     troubles: int  # polls or fetches in a row that told nothing
     misses: int  # looks in a row at which the vendor knew no such job
     waiting: str | None = None  # why nothing happens just now, in words for the caller
+    expires_at: float | None = None  # until when its content is kept; None: for ever, or there is none
+
+    def kept(self, now: float) -> bool:
+        """Whether its content can be had."""
+        return self.content is not None and (self.expires_at is None or now < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +209,14 @@ class Added:
 
     task: Task
     new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What came of a delete: the task as it was, and what its owner must know of the bill, if anything."""
+
+    task: Task
+    bill: str | None
 
 
 @dataclass(frozen=True, slots=True)

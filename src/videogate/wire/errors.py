@@ -10,6 +10,7 @@ from videogate.task.errors import (
     InvalidRequest,
     NotAuthenticated,
     NotServed,
+    VideoExpired,
     VideogateError,
     VideoNotFound,
     VideoNotReady,
@@ -56,6 +57,8 @@ def render(error: VideogateError) -> Rendered:
         case VideoNotReady():
             wait = {"retry-after": str(ceil(error.retry_after))} if error.retry_after else {}
             return Rendered(400, envelope(400, str(error), param="video_id", code="video_not_ready"), wait)
+        case VideoExpired():
+            return Rendered(404, envelope(404, str(error), param="video_id", code="video_expired"))
         case NotServed():
             return Rendered(error.status, envelope(error.status, str(error), code=error.code), error.headers)
         case CallerGone():

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from videogate.task.errors import Failure
-from videogate.task.model import Page, Task
+from videogate.task.model import Deleted, Page, Task
 from videogate.task.state import LIVE, TaskState
 from videogate.wire.dialect import Dialect
 
@@ -19,7 +19,7 @@ def video(task: Task, dialect: Dialect, url: str | None) -> dict[str, Any]:
         "progress": task.progress,
         "created_at": int(task.created_at),
         "completed_at": _time(task.completed_at) if task.state is TaskState.SUCCEEDED else None,
-        "expires_at": None,
+        "expires_at": _time(task.expires_at),
         "prompt": task.prompt,
         "size": task.size,
         "seconds": task.seconds,
@@ -46,9 +46,10 @@ def video_list(page: Page, videos: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def deleted(task: Task) -> dict[str, Any]:
-    """The answer to a delete."""
-    return {"id": task.id, "object": "video.deleted", "deleted": True}
+def deleted(gone: Deleted) -> dict[str, Any]:
+    """The answer to a delete; it says what becomes of the bill, where that is a question."""
+    body = {"id": gone.task.id, "object": "video.deleted", "deleted": True}
+    return {**body, "status_detail": gone.bill} if gone.bill else body
 
 
 def _error(failure: Failure) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,9 +16,11 @@ import httpx
 from unit.store.support import NOW, Desk, opened
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
+from videogate.media.disk import Disk
 from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
-from videogate.media.storage import Storage
+from videogate.media.storage import open_storage
+from videogate.store.kept import KeptStore
 from videogate.store.ledger import Claim
 from videogate.store.lost import LostStore
 from videogate.task.errors import Failure, FailureCode, LinkExpired, NotUnderstood, Unavailable
@@ -62,6 +64,7 @@ class Maker(Vendor):
     picture_options: Mapping[str, Role] = {"img_url": Role.FIRST_FRAME}  # type: ignore[misc]
     option_groups = frozenset({"parameters"})
     codes = ()
+    cancels = True
 
     def offered(self) -> Mapping[str, Model]:
         return MODELS
@@ -97,6 +100,15 @@ class Maker(Vendor):
             case "gone":
                 return Observation(Sight.MISSING, word)
         raise NotUnderstood(f"the word {word!r}")
+
+    def cancel_call(self, receipt: Receipt) -> Call:
+        return Call("POST", f"/jobs/{receipt.vendor_task_id}/stop")
+
+    def read_cancel(self, reply: Reply) -> bool:
+        stopped = reply.json_or_empty().get("stopped")
+        if not isinstance(stopped, bool):
+            raise NotUnderstood("no word of stopping")
+        return stopped
 
     def search_call(self, lost: Lost, page: str) -> Call:
         return Call("GET", f"/jobs?page={page}")
@@ -162,7 +174,9 @@ class Scene:
             raise answer
         return answer
 
-    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+    def open(
+        self, url: str, *, headers: Mapping[str, str], home: str, hosts: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[Download]:
         return self._open(url)
 
     @asynccontextmanager
@@ -235,7 +249,9 @@ async def scene_in(folder: Path) -> AsyncIterator[Scene]:
     async with opened(folder) as desk, httpx.AsyncClient(transport=httpx.MockTransport(handle)) as web:
 
         class Door:
-            def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+            def open(
+                self, url: str, *, headers: Mapping[str, str], home: str, hosts: Collection[str] = ()
+            ) -> AbstractAsyncContextManager[Download]:
                 return scene.open(url, headers=headers, home=home)
 
         client = VendorClient("maker", BASE, secrets=("vendor-secret",), submits=web, polls=web, opener=Door())
@@ -243,9 +259,11 @@ async def scene_in(folder: Path) -> AsyncIterator[Scene]:
             tasks=desk.tasks,
             ledger=desk.ledger,
             lost=LostStore(desk.database),
+            kept=KeptStore(desk.database),
             vendors={"maker": Maker(MakerConfig(), client)},
             inputs=InputSpool(folder / "inputs", fetcher),
-            storage=Storage(folder),
+            storage=open_storage("", folder),
+            disk=Disk([folder], 0, lambda: scene.now),
             terms=Terms(),
             clock=lambda: scene.now,
             jitter=lambda: 0.0,

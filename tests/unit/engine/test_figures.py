@@ -25,7 +25,7 @@ class Watch:
 
     def __init__(self, desk: Desk) -> None:
         self.now = NOW
-        self._figures = Figures(FigureStore(desk.database), ["maker", "other"], lambda: self.now, "1.2.3")
+        self._figures = Figures(FigureStore(desk.database), ["maker", "other"], lambda: self.now, "1.2.3", lambda: 7)
         self._before: Found = {}
 
     async def begin(self) -> None:

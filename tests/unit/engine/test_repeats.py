@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from structlog.testing import capture_logs
 
 from unit.engine.support import Scene
 from unit.media.support import png
-from videogate.engine import repeats
-from videogate.engine.repeats import Forgetter, fingerprint
+from videogate.engine import repeats, rounds
+from videogate.engine.repeats import fingerprint
 from videogate.store.tasks import KEY_KEPT
 from videogate.task.errors import CallerGone, InvalidRequest
 from videogate.task.frames import Frame
@@ -141,7 +142,8 @@ async def test_old_keys_are_forgotten_at_the_start_and_then_again(
 ) -> None:
     """The first round comes at once and the next in time; a round that fails does not end them."""
     monkeypatch.setattr(repeats, "FORGET_EVERY", 0.01)
-    forgetter = Forgetter(scene.shop)
+    monkeypatch.setattr(rounds, "AFTER_TROUBLE", 0.01)
+    forgetter = rounds.Rounds("forget keys", partial(repeats.forget_keys, scene.shop))
     await ask(scene, Repeat("old"))
     scene.desk.sql("ALTER TABLE idempotency_key RENAME TO away")
     running = asyncio.create_task(forgetter.run())

@@ -402,6 +402,7 @@ async def test_a_deleted_task_is_not_fetched(scene: Scene) -> None:
     claim = await scene.submitted()
     await scene.shop.tasks.delete("alice", claim.task.id, scene.now)
     await scene.shop.ledger.postponed(claim, due_at=scene.now, troubles=0)
+    scene.answer(200, {"stopped": False})
     scene.answer(200, {"state": "done"})
 
     await observe(scene)

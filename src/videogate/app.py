@@ -20,16 +20,18 @@ from videogate import __version__, logs, vendors
 from videogate.engine.callbacks import Addresses, Callbacks
 from videogate.engine.figures import Figures
 from videogate.engine.poller import Poller
-from videogate.engine.reconcile import Reconciler
-from videogate.engine.repeats import Forgetter
+from videogate.engine.results import Results
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
+from videogate.engine.upkeep import upkeep
+from videogate.media.disk import Disk
 from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
-from videogate.media.storage import Storage
+from videogate.media.storage import Storage, open_storage
 from videogate.settings import ConfigurationError, Settings, unknown_variables, vendor_config
 from videogate.store.database import SqliteDatabase
 from videogate.store.figures import FigureStore
+from videogate.store.kept import KeptStore
 from videogate.store.keys import KeyStore
 from videogate.store.ledger import Ledger
 from videogate.store.lost import LostStore, LostSubmit
@@ -67,7 +69,8 @@ def create_app(settings: Settings, variables: Mapping[str, str]) -> Application:
 
     Raises ConfigurationError.
     """
-    database_file(settings)  # said before anything starts, in one line
+    database_file(settings)  # what is wrong with it, or with the storage, is said before anything starts, in one line
+    storage = media_storage(settings)
     kinds = vendors.discover()
     configs = read_vendors(kinds, variables)
     secrets = [*settings.keys, *(secret for config in configs.values() for secret in config.secrets)]
@@ -78,7 +81,8 @@ def create_app(settings: Settings, variables: Mapping[str, str]) -> Application:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, {name: (kinds[name], config) for name, config in configs.items()}) as have:
+        on = {name: (kinds[name], config) for name, config in configs.items()}
+        async with running(settings, storage, on) as have:
             app.state.parts, stop = have
             stops.append(stop)
             yield
@@ -100,7 +104,7 @@ def read_vendors(kinds: Mapping[str, type[Vendor]], variables: Mapping[str, str]
 
 @asynccontextmanager
 async def running(
-    settings: Settings, on: Mapping[str, tuple[type[Vendor], VendorConfig]]
+    settings: Settings, storage: Storage, on: Mapping[str, tuple[type[Vendor], VendorConfig]]
 ) -> AsyncIterator[tuple[Parts, Callable[[], None]]]:
     """Open the database, recover, run the poller; drain on leaving."""
     database = open_database(settings)
@@ -121,29 +125,27 @@ async def running(
             for name, (kind, config) in on.items()
         }
         addresses = Addresses(secret, settings.public_url)
-        shop = await _shop(settings, database, opened, fetcher, addresses)
+        shop = await _shop(settings, database, storage, opened, fetcher, addresses)
         poller = Poller(shop)
         loop = create_task(poller.run(), name="poller")
-        reconciler = Reconciler(shop)
-        searching = create_task(reconciler.run(), name="reconciler")
-        forgetter = Forgetter(shop)
-        forgetting = create_task(forgetter.run(), name="forgetter")
+        beside = upkeep(shop)
+        rounds = [create_task(each.run(), name=each.name) for each in beside]
         health = Health(database.ping, lambda: not loop.done())
         keys = Keys(key_store, secret, settings.keys, monotonic)
         callbacks = Callbacks(shop, addresses, poller.wake)
-        figures = Figures(FigureStore(database), opened, time, __version__)
+        figures = Figures(FigureStore(database), opened, time, __version__, shop.disk.free)
         parts = _parts(settings, shop, poller, keys, secret, health, callbacks, figures)
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
         def stop() -> None:
             health.draining = True
             poller.stop()
-            reconciler.stop()
-            forgetter.stop()
+            for each in beside:
+                each.stop()
 
         yield parts, stop
         stop()
-        await gather(loop, searching, forgetting)
+        await gather(loop, *rounds)
         await poller.drain()
     finally:
         await submits.aclose()
@@ -171,6 +173,17 @@ def database_file(settings: Settings) -> Path:
     return path
 
 
+def media_storage(settings: Settings) -> Storage:
+    """The storage. Raises ConfigurationError for one that can never work: a paid video would be lost there."""
+    try:
+        storage = open_storage(settings.media_url, settings.data_dir)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"VIDEOGATE_MEDIA_URL: {error}") from None
+    if problem := storage.check():
+        raise ConfigurationError(f"VIDEOGATE_MEDIA_URL names a storage that cannot be used: {problem}")
+    return storage
+
+
 def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
     """The database, migrated. Raises AlreadyRunning if another server has it, ConfigurationError for a bad folder."""
     path = database_file(settings)
@@ -182,13 +195,13 @@ def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
 async def _shop(
     settings: Settings,
     database: SqliteDatabase,
+    storage: Storage,
     opened: Mapping[str, Vendor],
     fetcher: SafeFetcher,
     addresses: Addresses,
 ) -> Shop:
     ledger = Ledger(database, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
     inputs = InputSpool(settings.data_dir / "inputs", fetcher)
-    storage = Storage(settings.data_dir)
     # Behind the lock this process is alone: whatever a dead one held is free.
     voided = await ledger.recover(time())
     storage.clear_spool()
@@ -200,10 +213,12 @@ async def _shop(
         tasks=TaskStore(database),
         ledger=ledger,
         lost=LostStore(database),
+        kept=KeptStore(database),
         vendors=opened,
         inputs=inputs,
         storage=storage,
-        terms=Terms(settings.task_deadline, settings.unknown_window),
+        disk=Disk({settings.database_path.parent, settings.data_dir, storage.spool}, settings.disk_floor, monotonic),
+        terms=Terms(settings.task_deadline, settings.unknown_window, settings.retention),
         clock=time,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 (spreads polls, guards nothing)
         new_id=lambda prefix: prefix + token_hex(16),
@@ -225,13 +240,15 @@ def _parts(
         submissions=Submissions(shop, settings.aliases, poller.wake),
         tasks=shop.tasks,
         inputs=shop.inputs,
-        storage=shop.storage,
+        results=Results(shop),
         keys=keys,
         links=Links(secret, settings.public_url, settings.link_seconds, time),
         catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
         health=health,
         callbacks=callbacks,
         figures=figures,
+        clock=time,
+        redirect=settings.content_redirect,
         default_model=settings.default_model,
         default_fit=settings.fit,
         default_dialect=settings.dialect.value,

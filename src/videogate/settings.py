@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videogate.task.model import Fit
@@ -15,10 +15,24 @@ from videogate.vendorkit.contract import VendorConfig
 
 PREFIX = "VIDEOGATE_"
 ENV_FILE = ".env"
+_STORES = ("AWS_", "GOOGLE_", "AZURE_")
 
 
 class ConfigurationError(Exception):
     """A setting is wrong or missing; the text says which and how to mend it."""
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str) and value[-1:] in _UNITS and value[:-1].replace(".", "", 1).isdigit():
+        return float(value[:-1]) * _UNITS[value[-1]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds)]
+"""A length of time: seconds, or a number with its unit, such as `30m`, `12h`, `7d`."""
 
 
 class DialectSetting(StrEnum):
@@ -44,11 +58,15 @@ class Settings(BaseSettings):
     model_aliases: str = Field(default="", description="comma-separated NAME=MODEL: names that stand for other models")
     dialect: DialectSetting = Field(default=DialectSetting.AUTO, description="auto, gateway or openai")
     fit: Fit = Field(default=Fit.NEAREST, description="nearest or strict: sizes and lengths a model cannot make")
-    task_deadline: float = Field(default=86_400, gt=0, description="seconds from a request to giving up on it")
-    unknown_window: float = Field(default=1_800, ge=0, description="seconds a submit without an answer is looked for")
+    task_deadline: Seconds = Field(default=86_400, gt=0, description="seconds from a request to giving up on it")
+    unknown_window: Seconds = Field(default=1_800, ge=0, description="seconds a submit without an answer is looked for")
     fetch_allow_private: bool = Field(default=False, description="open links to loopback and private addresses")
     max_body: int = Field(default=32 * 1024 * 1024, gt=0, description="bytes of a request body, at most")
     link_seconds: int = Field(default=3600, gt=0, description="how long the signed link in `url` works")
+    media_url: str = Field(default="", description="empty: files in the data directory; else file:, s3:, gs:, az:")
+    content_redirect: bool = Field(default=False, description="answer with the object store's own link")
+    retention: Seconds = Field(default=604_800, ge=0, description="how long a finished video is kept; 0: for ever")
+    disk_floor: int | None = Field(default=None, ge=0, description="bytes that must be free to take new requests")
     log_format: str = Field(default="json", pattern="^(json|console)$", description="json or console")
     log_level: str = Field(default="info", description="debug, info, warning or error")
 
@@ -97,6 +115,13 @@ def environment() -> Mapping[str, str]:
     """The variables of ours that are set and not empty; the environment wins over `.env`."""
     merged = {**dotenv_values(ENV_FILE), **os.environ}
     return {name: value for name, value in merged.items() if value and name.startswith(PREFIX)}
+
+
+def lend_to_libraries() -> None:
+    """Give the variables of object stores that stand in `.env` to the process: their library reads them there."""
+    for name, value in dotenv_values(ENV_FILE).items():
+        if name.startswith(_STORES) and value:
+            os.environ.setdefault(name, value)
 
 
 def vendor_config(name: str, config: type[VendorConfig], variables: Mapping[str, str]) -> VendorConfig | None:

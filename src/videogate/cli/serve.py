@@ -11,7 +11,7 @@ import uvicorn
 
 from videogate.app import create_app
 from videogate.cli.common import plain_errors
-from videogate.settings import environment, read_settings
+from videogate.settings import environment, lend_to_libraries, read_settings
 
 GRACE = 20  # seconds that open connections get after a signal to stop
 
@@ -44,6 +44,7 @@ def serve(
     """Run the gateway. Settings come from VIDEOGATE_* variables and from .env."""
     with plain_errors():
         settings = read_settings()
+        lend_to_libraries()
         application = create_app(settings, environment())
         config = uvicorn.Config(
             application.asgi,

@@ -1,5 +1,6 @@
 """What routes are given: the caller, the dialect, the parts of the application."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
@@ -7,9 +8,9 @@ from fastapi import Depends, Request
 
 from videogate.engine.callbacks import Callbacks
 from videogate.engine.figures import Figures
+from videogate.engine.results import Results
 from videogate.engine.submit import Submissions
 from videogate.media.inputs import InputSpool
-from videogate.media.storage import Storage
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Fit
 from videogate.web.auth import Caller, Keys, authenticate
@@ -26,13 +27,15 @@ class Parts:
     submissions: Submissions
     tasks: TaskStore
     inputs: InputSpool
-    storage: Storage
+    results: Results
     keys: Keys
     links: Links
     catalogue: Catalogue
     health: Health
     callbacks: Callbacks
     figures: Figures
+    clock: Callable[[], float]
+    redirect: bool  # to the storage's own link, where it makes any
     default_model: str
     default_fit: Fit
     default_dialect: str

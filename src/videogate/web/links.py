@@ -27,23 +27,25 @@ class Links:
         self._seconds = seconds
         self._clock = clock
 
-    def make(self, request: Request, caller: Caller, video_id: str) -> str:
-        """The link to a video, for its owner to hand out."""
+    def make(self, request: Request, caller: Caller, video_id: str, variant: str = "video") -> str:
+        """The link to a video, or to a picture of it, for its owner to hand out."""
         step = max(1, self._seconds // 4)
         expires = (int(self._clock()) // step + 1) * step + self._seconds
         query = {"key": caller.id, "expires": str(expires)}
-        query["signature"] = self._sign(caller.id, video_id, str(expires))
+        query["signature"] = self._sign(caller.id, video_id, variant, str(expires))
+        if variant != "video":
+            query["variant"] = variant
         base = self._public_url or str(request.base_url).rstrip("/")
         return f"{base}/v1/videos/{video_id}/content?{urlencode(query)}"
 
-    def check(self, query: Mapping[str, str], video_id: str) -> Caller | None:
-        """In whose name a link opens a video; None if it is not signed, expired or forged."""
+    def check(self, query: Mapping[str, str], video_id: str, variant: str = "video") -> Caller | None:
+        """In whose name a link opens this; None if it is not signed for it, expired or forged."""
         key, expires, signature = (query.get(name, "") for name in ("key", "expires", "signature"))
-        good = compare_digest(self._sign(key, video_id, expires).encode(), signature.encode())
+        good = compare_digest(self._sign(key, video_id, variant, expires).encode(), signature.encode())
         if not good or not expires.isdigit() or int(expires) < self._clock():
             return None
         return Caller(key)
 
-    def _sign(self, key: str, video_id: str, expires: str) -> str:
-        text = f"content\n{key}\n{video_id}\nvideo\n{expires}"
+    def _sign(self, key: str, video_id: str, variant: str, expires: str) -> str:
+        text = f"content\n{key}\n{video_id}\n{variant}\n{expires}"
         return hmac(self._secret, text.encode(), sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Reading a Range header (RFC 9110, section 14): one range of bytes, or the whole."""
+"""Reading Range and If-None-Match headers (RFC 9110): one range of bytes, or the whole; and what a client has."""
 
 import re
 
@@ -29,3 +29,9 @@ def parse_range(header: str | None, length: int) -> tuple[int, int] | None:
     if start >= length:
         raise Unsatisfiable
     return start, end
+
+
+def holds(listed: list[str], etag: str) -> bool:
+    """Whether `If-None-Match` headers name a file (RFC 9110, section 13.1.2): by its tag, weak or not, or by `*`."""
+    tags = {tag.strip().removeprefix("W/") for line in listed for tag in line.split(",")}
+    return bool(tags & {etag, "*"})

@@ -1,5 +1,6 @@
 """Callers that hang up, at the moment that no real connection can be made to hit."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from json import dumps
@@ -41,6 +42,7 @@ async def served(folder: Path) -> AsyncIterator[tuple[Scene, FastAPI]]:
             default_model="text-1",
             default_fit=Fit.NEAREST,
             default_dialect="gateway",
+            clock=time.time,
         )
         yield scene, app
 

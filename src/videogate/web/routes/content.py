@@ -1,20 +1,17 @@
-"""Stream a finished video to its caller, in constant memory."""
+"""Stream a finished video, or a picture of it, to its caller, in constant memory."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from videogate.task.errors import InvalidRequest, NotAuthenticated, NotServed, VideoNotFound, VideoNotReady
-from videogate.task.model import Content, Task
-from videogate.task.state import TaskState
+from videogate.engine.results import VIDEO, File
+from videogate.media.storage import Gone
+from videogate.task.errors import NotAuthenticated, NotServed, VideoExpired, VideoNotFound
 from videogate.web.auth import authenticate
 from videogate.web.deps import Parts, PartsOf
-from videogate.web.ranges import Unsatisfiable, parse_range
+from videogate.web.ranges import Unsatisfiable, holds, parse_range
 from videogate.web.routes.videos import VideoId
-
-POLL_AFTER = 5.0  # seconds to suggest to a caller who is too early
 
 router = APIRouter()
 
@@ -24,22 +21,26 @@ async def content(
     video_id: VideoId,
     request: Request,
     have: PartsOf,
-    variant: Annotated[str, Query(max_length=32)] = "video",
+    variant: Annotated[str, Query(max_length=32)] = VIDEO,
 ) -> Response:
-    """The MP4, whole or in part. Opened by an API key or by a signed link."""
-    owner = await _owner(request, have, video_id)
+    """The MP4 or a picture of it, whole or in part. Opened by an API key or by a signed link."""
+    owner = await _owner(request, have, video_id, variant)
     task = await have.tasks.get(owner, video_id)
     if task is None:
         raise VideoNotFound(video_id)
-    if variant != "video":
-        raise InvalidRequest("variant must be video.", param="variant")
-    return _stream(request, have, _content(task))
+    file = await have.results.find(task, variant)
+    if have.redirect and request.method == "GET" and (link := await have.results.link(file)):
+        return RedirectResponse(link, 302, {"cache-control": "private, no-store"})
+    try:
+        return await _stream(request, have, file)
+    except Gone:
+        raise VideoExpired(video_id) from None
 
 
-async def _owner(request: Request, have: Parts, video_id: str) -> str:
+async def _owner(request: Request, have: Parts, video_id: str, variant: str) -> str:
     """A good link wins over the header: clients attach the header to every URL they are given."""
     if "signature" in request.query_params:
-        signed = have.links.check(request.query_params, video_id)
+        signed = have.links.check(request.query_params, video_id, variant)
         if signed is not None and await have.keys.live(signed.id):
             request.scope["state"]["key"] = signed.id
             return signed.id
@@ -48,37 +49,27 @@ async def _owner(request: Request, have: Parts, video_id: str) -> str:
     return (await authenticate(request, have.keys)).id
 
 
-def _content(task: Task) -> Content:
-    if task.content is not None and task.state is TaskState.SUCCEEDED:
-        return task.content
-    if task.state is TaskState.FAILED:
-        reason = task.failure.message if task.failure else "the reason is not known"
-        raise VideoNotReady(f"The video '{task.id}' failed and has no content: {reason}")
-    raise VideoNotReady(f"The video '{task.id}' is not completed yet; ask again later.", POLL_AFTER)
-
-
-def _stream(request: Request, have: Parts, content: Content) -> Response:
-    etag = f'"{content.sha256[:32]}"'
+async def _stream(request: Request, have: Parts, file: File) -> Response:
+    etag = f'"{file.sha256[:32]}"'
     headers = {
         "accept-ranges": "bytes",
         "etag": etag,
         "cache-control": "private, no-cache",
-        "content-disposition": f'attachment; filename="{content.key.rsplit("/", 1)[-1]}"',
+        "content-disposition": f'attachment; filename="{file.name}"',
         "x-content-type-options": "nosniff",
         "content-security-policy": "sandbox",
     }
-    if etag in request.headers.get("if-none-match", ""):
+    if holds(request.headers.getlist("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    start, end, status = 0, content.length, 200
-    if (part := _part(request, content.length, etag)) is not None:
+    start, end, status = 0, file.length, 200
+    if (part := _part(request, file.length, etag)) is not None:
         start, end = part
         status = 206
-        headers["content-range"] = f"bytes {start}-{end - 1}/{content.length}"
+        headers["content-range"] = f"bytes {start}-{end - 1}/{file.length}"
     headers["content-length"] = str(end - start)
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=content.mime)
-    body: AsyncIterator[bytes] = have.storage.read(content.key, start, end)
-    return StreamingResponse(body, status, headers, content.mime)
+        return Response(status_code=status, headers=headers, media_type=file.mime)
+    return StreamingResponse(await have.results.read(file, start, end), status, headers, file.mime)
 
 
 def _part(request: Request, length: int, etag: str) -> tuple[int, int] | None:
@@ -89,7 +80,7 @@ def _part(request: Request, length: int, etag: str) -> tuple[int, int] | None:
     except Unsatisfiable:
         raise NotServed(
             416,
-            f"The range lies outside the video's {length} bytes.",
+            f"The range lies outside the file's {length} bytes.",
             "range_not_satisfiable",
             {"content-range": f"bytes */{length}"},
         ) from None

@@ -8,7 +8,6 @@ from starlette.responses import JSONResponse, Response
 from videogate.faultpoints import faultpoint
 from videogate.task.errors import Busy, CallerGone, InvalidRequest, VideoNotFound
 from videogate.task.model import Picture, Task
-from videogate.task.state import TaskState
 from videogate.web.auth import Caller
 from videogate.web.body import read_body
 from videogate.web.deps import CallerOf, DialectOf, Parts, PartsOf
@@ -74,7 +73,7 @@ async def get(video_id: VideoId, request: Request, have: PartsOf, who: CallerOf,
 
 @router.delete("/videos/{video_id}")
 async def delete(video_id: VideoId, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
-    """Forget a video and remove its file."""
+    """Forget a video, remove its file, and stop its vendor where that can be done."""
     return _answer(render.deleted(await have.submissions.delete(who.id, video_id)), dialect)
 
 
@@ -87,7 +86,7 @@ async def _take_pictures(have: Parts, read: CreateVideo, taken: list[Picture]) -
 
 
 def _video(request: Request, have: Parts, who: Caller, dialect: Dialect, task: Task) -> dict[str, Any]:
-    url = have.links.make(request, who, task.id) if task.state is TaskState.SUCCEEDED else None
+    url = have.links.make(request, who, task.id) if task.kept(have.clock()) else None
     return render.video(task, dialect, url)
 
 

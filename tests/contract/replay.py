@@ -1,14 +1,14 @@
 """Recorded exchanges, and vendors that are answered from them.
 
 `tests/exchanges/<vendor>/<case>.json` holds one call each: `asked` (a request in our callers' words), `receipt` (a
-job that is looked at; `closer`: for a search) or `lost` (a submit that is searched), the `request` that must leave, the
-`response` that comes back, and what we make of it.
+job that is looked at; `closer`: for a search, `cancel`: to be cancelled) or `lost` (a submit that is searched), the
+`request` that must leave, the `response` that comes back, and what we make of it.
 """
 
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -52,6 +52,7 @@ class Exchange:
     receipt: str | None = None
     lost: dict[str, Any] | None = None
     closer: bool = False
+    cancel: bool = False
     handle: dict[str, str] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -101,7 +102,9 @@ class Opened:
 
     calls: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
 
-    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+    def open(
+        self, url: str, *, headers: Mapping[str, str], home: str, hosts: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[Download]:
         self.calls.append((url, dict(headers), home))
         return None  # type: ignore[return-value]
 
@@ -212,6 +215,8 @@ async def play(vendor: Vendor, exchange: Exchange) -> dict[str, Any]:
         if exchange.lost is not None:
             found = await vendor.search(Lost(**exchange.lost), since=0.0)
             return {"found": [_sighted(each) for each in found]}
+        if exchange.cancel:
+            return {"cancelled": await vendor.cancel(Receipt(exchange.receipt or "", exchange.handle))}
         if exchange.closer:
             return {"found": [_sighted(await vendor.look_closer(Sighting(Receipt(exchange.receipt or ""))))]}
         return _seen(await vendor.poll(Receipt(exchange.receipt or "", exchange.handle)))

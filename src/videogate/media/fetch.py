@@ -1,18 +1,20 @@
 """Opening links safely: the one place where a URL that somebody else chose is opened.
 
-A link is parsed once, its host is resolved once, every address is judged, and the connection goes to an address that
+A link's text is judged, its host is resolved once, every address is judged, and the connection goes to an address that
 was judged. Redirects are followed by hand, each judged anew.
 """
 
+import re
 import socket
 from asyncio import get_running_loop
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from videogate.media.addresses import is_public
 from videogate.task.errors import InvalidRequest, LinkExpired, Throttled, Unavailable
@@ -31,10 +33,30 @@ _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({401, 403, 404, 410})
 _TOO_MANY = 429
 _FORBIDDEN = frozenset(' \\\t\r\n"<>^`{|}')
+# A name or an address in a spelling that every reader takes for the same: no escapes, no zone, nothing around the [ ].
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]*)?", re.IGNORECASE)
+# What callers read of trouble on the way; the first that fits.
+_TROUBLES: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "its host was not found"),
+    (aiohttp.ClientSSLError, "its host cannot be trusted: its TLS certificate is not good"),
+    (aiohttp.ClientConnectorError, "its host takes no connection"),
+    (TimeoutError, "its host did not answer in time"),
+    (aiohttp.ClientConnectionError, "its host broke the connection off"),
+    (aiohttp.ClientResponseError, "its host's answer is not HTTP"),
+    (aiohttp.ClientPayloadError, "its body is not whole"),
+)
 
 
 class UnsafeLink(InvalidRequest):
-    """A link that we do not open for others."""
+    """A link that we do not open for others. `problem` goes on after "the link"."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The link {problem}.", code="unsafe_url")
+        self.problem = problem
+
+
+class NotPublic(OSError):
+    """A host or address that is not on the public internet."""
 
 
 class SafeFetcher:
@@ -52,14 +74,22 @@ class SafeFetcher:
             if session is not None:
                 await session.close()
 
-    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
+    @asynccontextmanager
+    async def open(
+        self, url: str, *, headers: Mapping[str, str], home: str, hosts: Collection[str] = ()
+    ) -> AsyncIterator[Download]:
         """Open a result.
 
         `home` is the vendor's own origin, which the operator configured: it may be a private address, and only it
-        gets `headers`. Raises LinkExpired for a dead link, Throttled where its server asks to come back later,
-        Unavailable for trouble on the way and for a link that is not safe to open.
+        gets `headers`. With `hosts`, the result must be there or at one of these hosts or below them. Raises
+        LinkExpired for a dead link, Throttled where its server asks to come back later, Unavailable for trouble on the
+        way and for a link that is not safe to open.
         """
-        return self._open(url, headers, home)
+        try:
+            async with self._open(url, headers, home, hosts) as download:
+                yield download
+        except UnsafeLink as error:
+            raise Unavailable(f"the link {error.problem}") from error
 
     async def read(self, url: str, limit: int) -> bytes:
         """Read a small file, such as a picture, whole.
@@ -67,10 +97,9 @@ class SafeFetcher:
         Raises InvalidRequest for a link that is not safe, is dead or holds more than `limit` bytes; Unavailable for
         what may pass.
         """
-        check_link(url, allow_private=self._allow_private)
         content = bytearray()
         try:
-            async with self._open(url, {}, "") as download:
+            async with self._open(url, {}, "", ()) as download:
                 async for chunk in download.chunks():
                     content += chunk
                     if len(content) > limit:
@@ -82,16 +111,20 @@ class SafeFetcher:
         return bytes(content)
 
     @asynccontextmanager
-    async def _open(self, url: str, headers: Mapping[str, str], home: str) -> AsyncIterator[Download]:
-        response = await self._follow(url, headers, home)
+    async def _open(
+        self, url: str, headers: Mapping[str, str], home: str, hosts: Collection[str]
+    ) -> AsyncIterator[Download]:
+        response = await self._follow(url, headers, home, hosts)
         try:
             yield _accept(response, self._longest)
         finally:
             response.close()
 
-    async def _follow(self, url: str, headers: Mapping[str, str], home: str) -> aiohttp.ClientResponse:
+    async def _follow(
+        self, url: str, headers: Mapping[str, str], home: str, hosts: Collection[str]
+    ) -> aiohttp.ClientResponse:
         for _ in range(REDIRECTS + 1):
-            response = await self._get(url, headers, home)
+            response = await self._get(url, headers, home, hosts)
             if response.status not in _REDIRECT or "location" not in response.headers:
                 return response
             response.close()
@@ -101,23 +134,29 @@ class SafeFetcher:
                 raise Unavailable("the link redirects to what is not a URL") from error
         raise Unavailable(f"the link redirects more than {REDIRECTS} times")
 
-    async def _get(self, url: str, headers: Mapping[str, str], home: str) -> aiohttp.ClientResponse:
+    async def _get(
+        self, url: str, headers: Mapping[str, str], home: str, hosts: Collection[str]
+    ) -> aiohttp.ClientResponse:
+        at_home = _is_at(home, url)
+        if not at_home:
+            check_link(url, allow_private=self._allow_private, hosts=hosts)
+        session = self._get_session(at_home=at_home)
         try:
-            at_home = origin(url) == home
-            if not at_home:
-                check_link(url, allow_private=self._allow_private)
-            session = self._get_session(at_home=at_home)
-            return await session.get(url, headers=dict(headers) if at_home else {}, allow_redirects=False)
-        except UnsafeLink as error:
-            raise Unavailable(error.message) from error
+            # A link whose text was judged is sent as it is written: a signature is over its very characters.
+            where = URL(url, encoded=not at_home)
+            return await session.get(where, headers=dict(headers) if at_home else {}, allow_redirects=False)
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, NotPublic):
+                raise UnsafeLink("leads to an address that is not public") from error
+            raise Unavailable(f"the link could not be read: {_in_words(error)}") from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Unavailable(f"the link could not be read: {type(error).__name__}") from error
+            raise Unavailable(f"the link could not be read: {_in_words(error)}") from error
 
     def _get_session(self, *, at_home: bool) -> aiohttp.ClientSession:
         if at_home or self._allow_private:
-            self._home_session = self._home_session or _session(None)
+            self._home_session = self._home_session or _session()
             return self._home_session
-        self._session = self._session or _session(PublicResolver())
+        self._session = self._session or _session(PublicResolver(), public_socket)
         return self._session
 
 
@@ -134,7 +173,7 @@ class PublicResolver(AbstractResolver):
         found = await get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         addresses = [(kind, str(address[0])) for kind, _, _, _, address in found]
         if not addresses or not all(is_public(address) for _, address in addresses):
-            raise OSError(f"{host} is not on the public internet")
+            raise NotPublic(f"{host} is not on the public internet")
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
             for kind, address in addresses
@@ -142,6 +181,14 @@ class PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Hold nothing."""
+
+
+def public_socket(info: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket for this address, judged once more: literals pass no resolver. Raises OSError if it is not public."""
+    kind, how, protocol, _, address = info
+    if not is_public(str(address[0])):
+        raise NotPublic(f"{address[0]} is not on the public internet")
+    return socket.socket(kind, how, protocol)
 
 
 class _Response:
@@ -162,16 +209,16 @@ class _Response:
                     raise Unavailable(f"the result is larger than {self._longest} bytes")
                 yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"the result broke off: {type(error).__name__}") from error
+            raise Unavailable(f"the result broke off: {_in_words(error)}") from error
         if self.length is not None and count != self.length:
             raise Unavailable(f"the result broke off after {count} of {self.length} bytes")
 
 
-def check_link(url: str, *, allow_private: bool = False) -> None:
+def check_link(url: str, *, allow_private: bool = False, hosts: Collection[str] = ()) -> None:
     """Judge a link by its text. Raises UnsafeLink. Its host's addresses are judged when it is opened."""
-    problem = _problem(url, allow_private=allow_private)
+    problem = _problem(url, allow_private=allow_private) or _elsewhere(url, hosts)
     if problem:
-        raise UnsafeLink(f"The link {problem}.", code="unsafe_url")
+        raise UnsafeLink(problem)
 
 
 def _problem(url: str, *, allow_private: bool) -> str | None:
@@ -188,6 +235,8 @@ def _problem(url: str, *, allow_private: bool) -> str | None:
         return "must begin with http:// or https://"
     if parts.username is not None or parts.password is not None:
         return "must not hold a user name or password"
+    if not _AUTHORITY.fullmatch(parts.netloc):
+        return "must name its host in letters, digits, dots and dashes"
     if allow_private:
         return None
     if port not in _PORTS:
@@ -195,6 +244,24 @@ def _problem(url: str, *, allow_private: bool) -> str | None:
     if _is_literal(host) and not is_public(host):
         return "leads to an address that is not public"
     return None
+
+
+def _elsewhere(url: str, hosts: Collection[str]) -> str | None:
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if not hosts or any(host == each or host.endswith(f".{each}") for each in hosts):
+        return None
+    return f"leads to {host}, which is none of the hosts in the vendor's RESULT_HOSTS; if it is right, add it there"
+
+
+def _is_at(home: str, url: str) -> bool:
+    try:
+        return origin(url) == home and _AUTHORITY.fullmatch(urlsplit(url).netloc) is not None
+    except ValueError:
+        return False  # what is wrong with it is said when it is checked
+
+
+def _in_words(error: Exception) -> str:
+    return next((words for kind, words in _TROUBLES if isinstance(error, kind)), type(error).__name__)
 
 
 def _is_literal(host: str) -> bool:
@@ -214,8 +281,10 @@ def _accept(response: aiohttp.ClientResponse, longest: int) -> Download:
     return _Response(response, longest)
 
 
-def _session(resolver: AbstractResolver | None) -> aiohttp.ClientSession:
-    connector: Any = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=64)
+def _session(
+    resolver: AbstractResolver | None = None, make_socket: aiohttp.SocketFactoryType | None = None
+) -> aiohttp.ClientSession:
+    connector: Any = aiohttp.TCPConnector(resolver=resolver, socket_factory=make_socket, use_dns_cache=False, limit=64)
     return aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),

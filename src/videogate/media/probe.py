@@ -39,7 +39,7 @@ def probe(path: Path) -> Film:
     if _breaks_off(path):
         raise NotAFilm("the result is an MP4 file that breaks off")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), format="mp4", options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.video[0]
             length = container.duration / av.time_base if container.duration else 0.0
             return Film(Frame(stream.codec_context.width, stream.codec_context.height), length)

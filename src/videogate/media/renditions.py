@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from io import SEEK_CUR, SEEK_SET
+from io import SEEK_CUR, SEEK_END, SEEK_SET
 from math import floor, inf, isqrt
 from pathlib import Path
 from statistics import pstdev
@@ -23,11 +23,10 @@ from videogate.media.probe import NotAFilm
 
 STILL, TILE, GRID = 640, 320, 5  # the longer side in pixels, at most, and a sheet's rows and columns
 STEP_PIXELS = 160_000_000  # decoded to reach a frame, on average: as a tile of a minute of 1080p needs
-# What players play, up to 4K. FFmpeg's other decoders are many and old, and the film is somebody else's; a large one
-# takes a quarter of a gigabyte, since it may make the decoder keep sixteen frames.
-_LIMITS = {"codec_whitelist": "h264,hevc,libdav1d,vp9,mpeg4", "max_pixels": str(4096 * 2304)}
-# Where a still is looked for: early, since a film is known by its beginning and little has to be decoded, but not at
-# once, since a first frame may be black, and is often the caller's own picture.
+# What players play, up to 4K: the other decoders in FFmpeg are many and old, the film is somebody else's, and it may
+# make the decoder keep sixteen frames. One thread: the other cores have other work.
+_LIMITS = {"codec_whitelist": "h264,hevc,libdav1d,vp9,mpeg4", "max_pixels": str(4096 * 2304), "threads": "1"}
+# Where a still is looked for: early, to decode little, but not at once: a first frame may be black or the caller's own.
 _PARTS = tuple(Fraction(tenth, 10) for tenth in (1, 3, 5, 7, 9))
 _CONTRAST = 12  # spread of brightness, out of 255, from which on a frame surely shows something
 
@@ -76,32 +75,32 @@ def render(source: "BinaryIO | Seekable | str", rendition: Rendition) -> bytes:
 class Seekable:
     """A binary file or an object store's reader, as FFmpeg reads it.
 
-    What it raises is kept, and looks like the end of the film: FFmpeg tries again and again, with a traceback on the
-    terminal for each, and PyAV may raise the last one from whatever this thread does next.
+    It moves only to read: FFmpeg goes to the end and back to learn the size, and a reader that moves drops what it has.
+    What it raises is kept, and looks like the film's end: FFmpeg would try on and on, with a traceback each time, and
+    PyAV might raise the last one from whatever this thread does next.
     """
 
     def __init__(self, source: Any) -> None:
-        self._source = source
+        self._source, self._place, self._end = source, 0, int(source.seek(0, SEEK_END))
         self.trouble: Exception | None = None
 
     def read(self, size: int) -> bytes:
         try:
-            return b"" if self.trouble else bytes(self._source.read(size))
+            if self._source.tell() != self._place:
+                self._source.seek(self._place)
+            content = b"" if self.trouble else bytes(self._source.read(size))
         except Exception as error:  # noqa: BLE001 (kept)
-            self.trouble = error
-            return b""
+            self.trouble, content = error, b""
+        self._place += len(content)
+        return content
 
     def seek(self, offset: int, whence: int = SEEK_SET) -> int:
-        """Go to a place and return it; -1 for one before the beginning, which some readers take for a huge one."""
-        try:
-            place = offset if whence == SEEK_SET else self._source.seek(0, whence) + offset
-            return self._source.seek(place) if place >= 0 else -1
-        except Exception as error:  # noqa: BLE001 (kept)
-            self.trouble = error
-            return -1
+        place = offset + {SEEK_SET: 0, SEEK_CUR: self._place, SEEK_END: self._end}[whence]
+        self._place = place if place >= 0 else self._place
+        return place
 
     def tell(self) -> int:
-        return self.seek(0, SEEK_CUR)
+        return self._place
 
 
 class _Reel:
@@ -112,7 +111,6 @@ class _Reel:
         if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
             raise NotAFilm("the video has no pictures that can be decoded")
         stream.codec_context.options = _LIMITS
-        stream.thread_count = 1  # the other cores have other work
         self._container, self._stream, self._index = container, stream, stream.index_entries
         self.count = len(self._index)
         last = self._index[self.count - 1]
@@ -123,11 +121,11 @@ class _Reel:
         self._frame: av.VideoFrame | None = None
         self.turn: tuple[tuple[str, str], ...] = ()  # the filters that bring its frames upright
 
-    def at(self, part: Fraction, longest: int, pixels: str) -> av.VideoFrame:
-        """The frame at a part of the length, from 0 (the first) to 1 (the last), shrunk to fit into a square."""
+    def at(self, part: Fraction, longest: int, pixels: str, light: str) -> av.VideoFrame:
+        """The frame at a part of the length, from 0 (the first) to 1 (the last), in a square and the colours of pictures."""
         frame, whole = self._find(part), max(*self._size, longest)
         width, height = (max(2, side * longest // whole & ~1) for side in self._size)  # even, as colour planes need
-        return frame.reformat(width, height, pixels, dst_colorspace="ITU601", threads=1)
+        return frame.reformat(width, height, pixels, dst_colorspace="ITU601", dst_color_range=light, threads=1)
 
     def _find(self, part: Fraction) -> av.VideoFrame:
         """The nearest frame, or one before it where it takes too much decoding to get there."""
@@ -150,7 +148,7 @@ class _Reel:
 def _thumbnail(reel: _Reel) -> bytes:
     stills: list[av.VideoFrame] = []
     for part in _PARTS:
-        stills.append(reel.at(part, STILL, "yuv420p"))
+        stills.append(reel.at(part, STILL, "yuv420p", "MPEG"))
         if _contrast(stills[-1]) >= _CONTRAST:
             break
     return _picture([max(stills, key=_contrast)], reel.turn, "libwebp", quality="80")
@@ -158,7 +156,7 @@ def _thumbnail(reel: _Reel) -> bytes:
 
 def _spritesheet(reel: _Reel) -> bytes:
     side = min(GRID, isqrt(reel.count))
-    tiles = [reel.at(Fraction(tile, side * side - 1 or 1), TILE, "yuvj420p") for tile in range(side * side)]
+    tiles = [reel.at(Fraction(tile, side * side - 1 or 1), TILE, "yuvj420p", "JPEG") for tile in range(side * side)]
     return _picture(tiles, (*reel.turn, ("tile", f"{side}x{side}")), "mjpeg", qmin="4", qmax="4")
 
 

@@ -8,7 +8,7 @@ several times faster. Results are opened by an `Opener`, which the composition r
 import json
 import re
 from asyncio import timeout
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -138,8 +138,13 @@ class Download(Protocol):
 class Opener(Protocol):
     """Opens links safely; see `media.fetch`, the one implementation."""
 
-    def open(self, url: str, *, headers: Mapping[str, str], home: str) -> AbstractAsyncContextManager[Download]:
-        """Open `url`. `headers` go only to the origin `home`, which may be a private address."""
+    def open(
+        self, url: str, *, headers: Mapping[str, str], home: str, hosts: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[Download]:
+        """Open `url`. `headers` go only to the origin `home`, which may be a private address.
+
+        With `hosts`, every other link must lead to one of them or below.
+        """
 
 
 Authorize = Callable[[Prepared], Mapping[str, str]]
@@ -220,15 +225,20 @@ class VendorClient:
         except NETWORK_ERRORS as error:
             raise Unavailable(f"{self.vendor}: {type(error).__name__}") from error
 
-    def open(self, url: str, authorize: Authorize) -> AbstractAsyncContextManager[Download]:
-        """Open a result by URL, or by a path below the base URL; credentials only on the vendor's own origin."""
+    def open(
+        self, url: str, authorize: Authorize, hosts: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[Download]:
+        """Open a result by URL, or by a path below the base URL; credentials only on the vendor's own origin.
+
+        With `hosts`, results are read there and below only, and on that origin.
+        """
         absolute = url if "://" in url else self.base_url + url
         try:
             at_home = origin(absolute) == origin(self.base_url)
         except ValueError as error:
             raise Unavailable(f"{self.vendor}: the result's link is not a URL") from error
         headers = authorize(Prepared("GET", absolute, {}, b"")) if at_home else {}
-        return self._opener.open(absolute, headers=headers, home=origin(self.base_url))
+        return self._opener.open(absolute, headers=headers, home=origin(self.base_url), hosts=hosts)
 
     def redact(self, text: str) -> str:
         """Take secrets and the query of every link (signatures live there) out of a text."""

@@ -7,6 +7,7 @@ are not for overriding. What a vendor adds are its facts (class attributes) and 
 A vendor module has exactly one subclass of `Vendor`, whose `name` is the module's name.
 """
 
+import re
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +17,7 @@ from time import time
 from typing import Any, ClassVar, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from videogate.task.errors import (
     Failure,
@@ -38,6 +39,8 @@ T = TypeVar("T")
 
 PAGES = 20  # of one search, at most
 
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+
 
 class VendorConfig(BaseModel):
     """A vendor's settings, read from `VIDEOGATE_<NAME>_<FIELD>`.
@@ -51,6 +54,16 @@ class VendorConfig(BaseModel):
     base_url: str
     poll_interval: float = 2.0  # seconds; the schedule's floor
     max_jobs: int | None = Field(default=None, ge=0)  # at once; None is the documented figure, 0 any number
+    # Comma-separated: where results may be, with all below. Empty is any public host, for no vendor's documents promise
+    # theirs, and a list that misses one would lose videos that are paid.
+    result_hosts: str = ""
+
+    @field_validator("result_hosts")
+    @classmethod
+    def _hosts_only(cls, value: str) -> str:
+        if not all(_HOST.fullmatch(name) for name in _names(value)):
+            raise ValueError("must be names of hosts, separated by commas, such as example.com")
+        return value
 
     @classmethod
     def credentials(cls) -> frozenset[str]:
@@ -58,10 +71,19 @@ class VendorConfig(BaseModel):
         return frozenset(name for name, info in cls.model_fields.items() if _holds_secret(info.annotation))
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Each of `result_hosts`."""
+        return _names(self.result_hosts)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret value of this vendor, for redaction."""
         values = (getattr(self, name) for name in type(self).model_fields)
         return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
+
+
+def _names(listed: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower().removeprefix(".") for name in listed.split(",") if name.strip())
 
 
 def _holds_secret(annotation: Any) -> bool:
@@ -148,6 +170,7 @@ class Vendor(ABC):
             out of `options` and checks them like any other picture.
         option_words: metadata keys that say a resolution or length in the vendor's own words: the field (`resolution`
             or `seconds`), and what each word means.
+        cancels: whether a job can be cancelled at all; until when is for the vendor to say, each time.
         tracing: how a submit whose answer was lost can be found again.
         takes_callbacks: whether it calls a URL when a job changes; it then gets `Order.callback_url`.
         option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
@@ -161,6 +184,7 @@ class Vendor(ABC):
     codes: ClassVar[Iterable[tuple[str, FailureCode]]]
     picture_options: ClassVar[Mapping[str, Role]] = {}
     option_words: ClassVar[Mapping[str, tuple[str, Mapping[str, str]]]] = {}
+    cancels: ClassVar[bool] = False
     tracing: ClassVar[Tracing] = Tracing()
     takes_callbacks: ClassVar[bool] = False
     option_groups: ClassVar[frozenset[str]] = frozenset()
@@ -207,6 +231,18 @@ class Vendor(ABC):
         vendor's documented terminal words may become SUCCEEDED, FAILED or MISSING. Raises NotUnderstood for anything
         but a job's record, for a word that is not documented and for a success without a result.
         """
+
+    def cancel_call(self, receipt: Receipt) -> Call:
+        """The request that cancels one job. For vendors of `cancels`; no others are asked."""
+        raise NotImplementedError
+
+    def read_cancel(self, reply: Reply) -> bool:
+        """True if a reply to `cancel_call` says that the job is cancelled, False if it says that it no longer can be.
+
+        Called for every status; either answer counts under the documented one alone, since a caller whose job counts as
+        cancelled is told that it is not billed. Raises NotUnderstood for anything else.
+        """
+        raise NotImplementedError
 
     @classmethod
     def handle(cls, model: str, way: str) -> Mapping[str, str]:
@@ -283,6 +319,14 @@ class Vendor(ABC):
         seen = await self._ask(self.poll_call(receipt), self.read_observation)
         return replace(seen, failure=self._redacted(seen.failure)) if seen.failure else seen
 
+    async def cancel(self, receipt: Receipt) -> bool:
+        """Ask once for a job to be cancelled. May be repeated freely.
+
+        Returns True if it is cancelled, False if it no longer can be: it runs or is over, be it by an earlier cancel.
+        Raises Throttled, Unavailable or NotUnderstood; the job may be cancelled or not, and only a poll shows it.
+        """
+        return await self._ask(self.cancel_call(receipt), self.read_cancel)
+
     async def search(self, lost: Lost, *, since: float) -> list[Sighting]:
         """Jobs that may be a lost submit's, none of a page that is wholly older than `since`. May be repeated freely.
 
@@ -309,7 +353,7 @@ class Vendor(ABC):
         Raises LinkExpired when the link is dead, Throttled when its server asks to come back later, Unavailable for
         everything else that may pass.
         """
-        return self.client.open(artifact.url, self.authorize)
+        return self.client.open(artifact.url, self.authorize, self.config.hosts)
 
     async def _ask(self, call: Call, read: Callable[[Reply], T]) -> T:
         reply = await self.client.call(call, self.authorize)

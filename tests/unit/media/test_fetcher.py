@@ -171,6 +171,18 @@ async def test_each_opening_judges_anew(strict: SafeFetcher, canary: Site, monke
     assert canary.contacts == 0
 
 
+async def test_a_literal_is_judged_at_its_socket_too(
+    strict: SafeFetcher, canary: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A literal, which no resolver sees, is not connected to even where its text was let through."""
+    monkeypatch.setattr(fetch, "_PORTS", {canary.port})
+    monkeypatch.setattr(fetch, "_is_literal", lambda _: False)
+    with pytest.raises(Unavailable, match="not public"):
+        await content(strict, f"{canary.url}/")
+
+    assert canary.contacts == 0
+
+
 async def test_allowed_addresses_are_read(lenient: SafeFetcher, site: Site) -> None:
     """Where the operator allows it, a private address is opened, and asked for plain bytes."""
     site.pages["/v.mp4"] = answer("200 OK", b"film", content_type="video/mp4")
@@ -180,6 +192,15 @@ async def test_allowed_addresses_are_read(lenient: SafeFetcher, site: Site) -> N
 
     assert "accept-encoding: identity" in site.heads[0]
     assert await lenient.read(f"{site.url}/v.mp4", 4) == b"film"
+
+
+@pytest.mark.parametrize("target", ["/a/../v?X-Credential=A%2F2026%2Fs3&sig=a%27b%21", "/%7Ev?b=1&a=%C3%A9", "/v?x=a+b"])
+async def test_a_signed_link_is_sent_as_it_is_written(lenient: SafeFetcher, site: Site, target: str) -> None:
+    """A signature is over a link's very characters: none is escaped, unescaped or tidied on the way."""
+    site.pages[target] = answer("200 OK", b"film")
+
+    assert await content(lenient, f"{site.url}{target}") == b"film"
+    assert site.asked == [target]
 
 
 async def test_the_vendors_own_origin_is_always_open(strict: SafeFetcher, site: Site) -> None:
@@ -328,6 +349,95 @@ async def test_nobody_there_is_trouble(lenient: SafeFetcher, site: Site) -> None
         port = free.getsockname()[1]
     with pytest.raises(Unavailable):
         await content(lenient, f"http://127.0.0.1:{port}/v")
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (None, "its host takes no connection"),
+        (b"", "its host broke the connection off"),
+        (b"garbage\r\n\r\n", "its host's answer is not HTTP"),
+        (answer("200 OK", b"half", content_length="1000"), "its body is not whole"),
+    ],
+    ids=["nobody", "silence", "garbage", "half"],
+)
+async def test_trouble_is_told_in_words(lenient: SafeFetcher, site: Site, page: bytes | None, words: str) -> None:
+    """Callers read what happened to their link, and no name of an error class."""
+    site.pages["/p"] = page or b""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"{site.url}/p" if page is not None else f"http://127.0.0.1:{free.getsockname()[1]}/p"
+        with pytest.raises(Unavailable, match=words) as caught:
+            await lenient.read(url, 100)
+
+    assert "Error" not in caught.value.message
+
+
+async def test_a_name_that_is_not_found_is_told_in_words(strict: SafeFetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip in a name reads as one."""
+
+    async def getaddrinfo(*_: Any, **__: Any) -> list[tuple[Any, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
+    with pytest.raises(Unavailable, match="its host was not found"):
+        await strict.read("http://slip.test/p", 100)
+
+
+@pytest.mark.parametrize(
+    ("host", "hosts", "good"),
+    [
+        ("example.com", ["example.com"], True),
+        ("cdn.eu.example.com", ["example.com"], True),
+        ("CDN.Example.COM.", ["example.com"], True),
+        ("other.test", ["example.com", "other.test"], True),
+        ("other.test", [], True),
+        ("other.test", ["example.com"], False),
+        ("notexample.com", ["example.com"], False),
+        ("example.com", ["cdn.example.com"], False),
+        ("example.com.other.test", ["example.com"], False),
+        ("127.0.0.1", ["example.com"], False),
+    ],
+)
+async def test_results_come_from_the_operators_hosts(
+    lenient: SafeFetcher, site: Site, host: str, hosts: list[str], good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a list of hosts a result is read there or below; elsewhere nobody is asked, and the host is named."""
+    resolving(monkeypatch, ["127.0.0.1"])
+    site.pages["/v"] = answer("200 OK", b"film")
+    download = lenient.open(f"http://{host}:{site.port}/v", headers={}, home="", hosts=hosts)
+    if good:
+        async with download as opened:
+            assert [chunk async for chunk in opened.chunks()] == [b"film"]
+    else:
+        with pytest.raises(Unavailable, match=rf"leads to {host}, .*RESULT_HOSTS"):
+            await download.__aenter__()
+
+    assert site.asked == ["/v"] * good
+
+
+async def test_hosts_are_judged_at_each_redirect(
+    lenient: SafeFetcher, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A redirect to a host that is not on the list ends there; one that stays within it is followed."""
+    resolving(monkeypatch, ["127.0.0.1"])
+    site.pages["/in"] = answer("302 Found", location=f"http://b.example.com:{site.port}/v")
+    site.pages["/out"] = answer("302 Found", location=f"http://other.test:{site.port}/v")
+    site.pages["/v"] = answer("200 OK", b"film")
+    links = [f"http://a.example.com:{site.port}/{place}" for place in ("in", "out")]
+    async with lenient.open(links[0], headers={}, home="", hosts=["example.com"]) as opened:
+        assert [chunk async for chunk in opened.chunks()] == [b"film"]
+    with pytest.raises(Unavailable, match=r"leads to other\.test"):
+        await lenient.open(links[1], headers={}, home="", hosts=["example.com"]).__aenter__()
+
+    assert site.asked == ["/in", "/v", "/out"]
+
+
+async def test_the_vendors_own_origin_needs_no_list(strict: SafeFetcher, site: Site) -> None:
+    """Also where the operator lists other hosts, a vendor's own server is read."""
+    site.pages["/v"] = answer("200 OK", b"film")
+    async with strict.open(f"{site.url}/v", headers={}, home=site.url, hosts=["example.com"]) as opened:
+        assert [chunk async for chunk in opened.chunks()] == [b"film"]
 
 
 @pytest.mark.parametrize("announced", [True, False])

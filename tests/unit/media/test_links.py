@@ -1,11 +1,15 @@
 """Which addresses and links we open for somebody else."""
 
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from videogate.media.addresses import is_public
-from videogate.media.fetch import LONGEST, UnsafeLink, check_link
+from videogate.media.fetch import LONGEST, UnsafeLink, _is_at, check_link
 
 PUBLIC = [
     "8.8.8.8",
@@ -59,6 +63,14 @@ PRIVATE = [
     "ff0e::1",
     "100::1",
     "2001:db8::1",
+    "3fff::1",
+    # Services of a cloud, behind numbers that look public.
+    "168.63.129.16",
+    "::ffff:168.63.129.16",
+    "192.0.0.192",
+    # A zone: whatever the number, it is reached by a network card of this machine.
+    "2606:4700:4700::1111%eth0",
+    "8.8.8.8%eth0",
     # IPv4 inside: mapped, compatible, NAT64, 6to4, Teredo.
     "::ffff:127.0.0.1",
     "::ffff:7f00:1",
@@ -149,6 +161,13 @@ HOSTILE = [
     "http://[fec0::1]/",
     "http://[fd00:ec2::254]/",
     "http://[ff02::1]/",
+    "http://[2606:4700:4700::1111%25eth0]/",
+    "http://[2606:4700:4700::1111]example.com/",
+    "http://example.com[2606:4700:4700::1111]/",
+    "http://[v1.example]/",
+    "http://example.com%00.test/",
+    "http://%65xample.com/",
+    "http://exa*mple.com/",
     "http://[::1",
     "http://::1/",
     "http://user@example.com/",
@@ -223,6 +242,28 @@ def test_hostile_links_are_refused_by_their_text(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://example.com/" + "a" * LONGEST, "is longer than 2048 characters"),
+        ("http://example.com/a b", "holds characters that a URL has to escape"),
+        ("http://example.com:65536/", "is not a URL"),
+        ("ftp://example.com/", "must begin with http:// or https://"),
+        ("http://a:b@example.com/", "must not hold a user name or password"),
+        ("http://example%2ecom/", "must name its host in letters, digits, dots and dashes"),
+        ("http://example.com:22/", "must use port 80 or 443"),
+        ("http://10.0.0.1/", "leads to an address that is not public"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_refusal_says_what_is_wrong(url: str, problem: str) -> None:
+    """Each rule has words of its own, which its caller can act on."""
+    with pytest.raises(UnsafeLink) as caught:
+        check_link(url)
+
+    assert caught.value.message == f"The link {problem}."
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "http://example.com",
@@ -248,6 +289,37 @@ def test_private_links_pass_where_they_are_allowed() -> None:
     for url in ("file:///etc/passwd", "http://a@127.0.0.1/", "http://a\\@b/"):
         with pytest.raises(UnsafeLink):
             check_link(url, allow_private=True)
+
+
+_WORDS = r"""
+    home.test a.test 127.0.0.1 [::1] [2606:4700:4700:0:0::1111] A x 80 8080 443 0x7f %31 http:// https://
+    @ : / // \ # ? & ; . .. [ ] % %2f %40 %25 - _ + * !
+"""
+PIECES = [*_WORDS.split(), " ", "\t", "\n", "\r", "\0", "\u200b", "\u3002", "\uff0f", "ⓐ"]
+
+
+@given(st.sampled_from(["http://", "HTTP://", "https://"]), st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+def test_the_client_reads_a_link_as_the_check_did(scheme: str, tail: str) -> None:
+    """What two readers could take for different hosts is refused, and never taken for the vendor's own origin."""
+    url = scheme + tail
+    home = _is_at("http://home.test:80", url)
+    try:
+        check_link(url, allow_private=True)
+    except UnsafeLink:
+        if not home:
+            return
+    parts, client = urlsplit(url), URL(url)
+
+    assert client.scheme == parts.scheme
+    assert ip_or_name(client.raw_host) == ip_or_name(parts.hostname)
+    assert client.port == (parts.port or client.port)
+    assert (client.raw_user, client.raw_password) == (None, None)
+    assert not home or (client.scheme, client.raw_host, client.port) == ("http", "home.test", 80)
+
+
+def ip_or_name(host: str | None) -> str:
+    """A host in one spelling."""
+    return str(ip_address(host)) if host and ":" in host else host or ""
 
 
 @given(st.text(max_size=40).map(lambda tail: f"http://{tail}"))

@@ -47,6 +47,11 @@ SEARCHES: Mapping[Trace, str] = {
     Trace.LIKENESS: "looked for among the jobs that the vendor lists, and bound if nothing else can be it",
     Trace.NOTHING: "cannot be asked for; an operator must look in the console (`videogate tasks review`)",
 }
+# What becomes of a vendor's job when its video is deleted, by whether it `cancels`.
+DELETED: Mapping[bool, str] = {
+    True: "a video that is deleted in time is cancelled there",
+    False: "a video that is deleted is made, and billed, all the same",
+}
 
 
 def pages() -> dict[Path, str]:
@@ -86,7 +91,7 @@ def vendor_page(vendor: Vendor) -> str:
         lines += [f"The vendor's own words: {', '.join(words)}.", ""]
     lines += ["## Pictures", "", *_picture_rules(vendor), "", "## Terms", ""]
     lines += [f"- **Link of a result**: {terms.link}.", f"- **Record of a job**: {terms.record}."]
-    lines += [f"- **Cancelling**: {terms.cancel}.", f"- **Billing**: {terms.billing}."]
+    lines += [f"- **Cancelling**: {terms.cancel}; {DELETED[vendor.cancels]}.", f"- **Billing**: {terms.billing}."]
     lines += [
         f"- **Rates kept**: {vendor.limits.polls_per_second:g} looks and {vendor.limits.submits_per_second:g} submits"
     ]

@@ -52,7 +52,7 @@ NEEDED = {
     "poll_missing",
 }
 EVERY = [exchange for name in VENDORS for exchange in recorded(name).values()]
-POLLS = [exchange for exchange in EVERY if exchange.receipt is not None and not exchange.closer]
+POLLS = [each for each in EVERY if each.receipt is not None and not each.closer and not each.cancel]
 RECORDS = [exchange for exchange in POLLS if exchange.expect.get("sight") not in (None, "missing")]
 
 PAGE = "<html><body>upstream error</body></html>"

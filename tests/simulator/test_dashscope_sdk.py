@@ -308,7 +308,9 @@ def test_an_upload_is_for_one_model(cat: Path) -> None:
     assert (other.output["code"], other.output["message"]) == ("InvalidParameter", "download image failed")
 
 
-def test_cancelling(patient: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cancelling(
+    patient: str, monkeypatch: pytest.MonkeyPatch, accepted: Callable[[str], list[dict[str, Any]]]
+) -> None:
     """A task that waits can be cancelled, once; whoever waits for it is told."""
     monkeypatch.setattr(dashscope, "base_http_api_url", f"{patient}/api/v1")
     task = VideoSynthesis.async_call(**TEXT)
@@ -318,11 +320,33 @@ def test_cancelling(patient: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.status_code, bool(first.request_id)) == (200, True)
     assert (second.status_code, second.code) == (400, "UnsupportedOperation")
     assert VideoSynthesis.wait(task).output.task_status == "CANCELED"
+    assert [line["cancelled"] for line in accepted(patient) if line["id"] == task.output.task_id] == [1]
     with dashscope.Client(api_key=KEY, base_url=f"{patient}/api/v1") as client:
         job = client.videos.jobs.create(**TEXT)
         assert client.videos.jobs.cancel(job.task_id).request_id
         with pytest.raises(DashScopeError, match="canceled"):
             client.videos.jobs.wait(job)
+
+
+def test_what_cannot_be_cancelled(root: str, client: dashscope.Client, fault: Callable[..., None]) -> None:
+    """A task that has ended and one that is not there are refused alike; a wrong key cancels nothing."""
+    fault(root, vendor="wanxiang", op="submit", mode="wait", delay=600)
+    waits, ended = VideoSynthesis.async_call(**TEXT), VideoSynthesis.call(**TEXT)
+    unknown = "8f0f4b5e-0000-4000-8000-000000000000"
+
+    answers = [VideoSynthesis.cancel(task) for task in (ended, unknown)]
+    stranger = VideoSynthesis.cancel(waits, api_key="sk-wrong")
+
+    too_late = (
+        400,
+        "UnsupportedOperation",
+        "Failed to cancel the task, please confirm if the task is in PENDING status.",
+    )
+    assert [(answer.status_code, answer.code, answer.message) for answer in answers] == [too_late] * 2
+    assert (stranger.status_code, stranger.code) == (401, "InvalidApiKey")
+    assert VideoSynthesis.fetch(waits).output.task_status == "PENDING"
+    with pytest.raises(BadRequestError, match="PENDING"):
+        client.videos.jobs.cancel(unknown)
 
 
 async def test_cancelling_asynchronously(

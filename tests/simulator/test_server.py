@@ -94,6 +94,7 @@ AT_SUBMIT = {
     "redirect": ("307 ", 0),
     "moderate": ("200 application/json", 1),
     "fail": ("200 application/json", 1),
+    "wait": ("200 application/json", 1),
 }
 # The status that the poll finds, and whether the job is done in the end.
 AT_POLL = {"moderate": ("failed", False), "fail": ("failed", False), "unknown_word": ("somewhere_else", True)}
@@ -261,6 +262,27 @@ def test_the_ledger_keeps_the_callers_own_reference(http: httpx.Client) -> None:
     assert first["digest"] == second["digest"]
 
 
+def test_the_ledger_says_what_was_cancelled(http: httpx.Client, simulator: tuple[str, Path]) -> None:
+    """A cancelled job's line, in the file too, says so, and no other line changes; one that was refused is not."""
+    before = jobs(http)
+    waits = {"vendor": "wanxiang", "op": "submit", "mode": "wait", "delay": 600}
+    http.post("/_simulator/faults", json=waits).raise_for_status()
+    ids = [submit(http, "wanxiang") for _ in range(2)]
+    end(http, "wanxiang", ids[1])
+
+    answers = [http.post(f"/wanxiang/api/v1/tasks/{job_id}/cancel").status_code for job_id in ids]
+    later = submit(http, "sora")
+
+    assert answers == [200, 400]
+    assert jobs(http)[: len(before)] == before
+    assert [(line["id"], line["cancelled"]) for line in jobs(http)[len(before) :]] == [
+        (ids[0], 1),
+        (ids[1], 0),
+        (later, 0),
+    ]
+    assert [json.loads(text) for text in simulator[1].read_text("utf-8").splitlines()] == jobs(http)
+
+
 def test_stats(http: httpx.Client) -> None:
     """Every call is counted, by vendor and operation, whatever became of it."""
     before = http.get("/_simulator/stats").json()
@@ -361,6 +383,17 @@ def test_a_job_that_was_doomed_at_submit(http: httpx.Client, vendor: str, mode: 
     assert job.status == "failed"
     assert (job.code == CALLS[vendor].blocked) is (mode == "moderate")
     assert took >= 0.2  # queue and rendering
+
+
+@pytest.mark.parametrize("vendor", CALLS)
+def test_a_job_that_must_wait(http: httpx.Client, vendor: str) -> None:
+    """The job stays in the queue while the one after it, which need not wait, is made."""
+    waits = {"vendor": vendor, "op": "submit", "mode": "wait", "delay": 600}
+    http.post("/_simulator/faults", json=waits).raise_for_status()
+    first, second = submit(http, vendor), submit(http, vendor)
+
+    assert end(http, vendor, second).status in DONE
+    assert look(http, vendor, first).status in {"queued", "pending"}
 
 
 @pytest.mark.parametrize("vendor", CALLS)

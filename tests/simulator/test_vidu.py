@@ -425,9 +425,12 @@ def test_what_is_not_there_is_not_found(api: Client) -> None:
     assert (body.status_code, body.json()["reason"]) == (400, "BadRequest")
 
 
-def test_a_job_over_the_number_at_once_waits_and_can_be_cancelled(start: Callable[..., Child]) -> None:
+def test_a_job_over_the_number_at_once_waits_and_can_be_cancelled(
+    start: Callable[..., Child], accepted: Callable[[str], list[dict[str, Any]]]
+) -> None:
     """The sixth job queues; it is cancelled while it does, where a running one is not, and both show in the credits."""
-    with client_of(start("--queue-seconds", "0", "--render-seconds", "1.5")) as api:
+    server = start("--queue-seconds", "0", "--render-seconds", "1.5")
+    with client_of(server) as api:
         first, *_, last = [create(api)["task_id"] for _ in range(6)]
         states = look(api, first)["state"], look(api, last)["state"]
         remains = api.get("/ent/v2/credits", params={"show_detail": "true"}).json()["remains"][0]
@@ -445,6 +448,26 @@ def test_a_job_over_the_number_at_once_waits_and_can_be_cancelled(start: Callabl
     )
     assert (queueing.status_code, queueing.json()) == (200, {})
     assert (cancelled["state"], cancelled["err_code"], cancelled["credits"]) == ("failed", "UserCancelled", 0)
+    assert [line["cancelled"] for line in accepted(server.url)] == [0, 0, 0, 0, 0, 1]
+
+
+def test_a_cancel_names_its_task(api: Client, fault: Callable[..., None], server: Child) -> None:
+    """Its body must say which task the path means, the task must be known, and one that ended cannot be cancelled."""
+    fault(server.url, vendor="vidu", op="submit", mode="wait", delay=600)
+    waits, other = create(api)["task_id"], create(api)["task_id"]
+    ended(api, other)
+
+    def cancel(task: str, **body: str) -> tuple[int, str, str]:
+        answer = api.post(f"/ent/v2/tasks/{task}/cancel", json=body)
+        told = answer.json()
+        return answer.status_code, told.get("reason", ""), told.get("message", "")
+
+    assert cancel(waits) == (400, "FieldLacking", "field is missing or empty: id")
+    assert cancel(waits, id=other) == (400, "FieldInvalid", "invalid field: id")
+    assert cancel("1", id="1") == (404, "TaskNotFound", "task not found")
+    assert cancel(other, id=other) == (400, "BadRequest", "task state is success, can not cancel")
+    assert cancel(waits, id=waits) == (200, "", "")
+    assert cancel(waits, id=waits) == (400, "BadRequest", "task state is failed, can not cancel")
 
 
 async def test_where_crowds_are_refused_the_quota_is_exceeded() -> None:

@@ -30,6 +30,7 @@ MODES = {
     # What becomes of a job: asked for at submit, in its own time; at a poll, at once.
     "moderate": _SUBMIT | _POLL,
     "fail": _SUBMIT | _POLL,
+    "wait": _SUBMIT,  # it stays in the queue `delay` seconds longer
     "unknown_word": _POLL,  # a status that no document knows
     # Results.
     "truncate": _RESULT,  # shorter than its Content-Length
@@ -39,7 +40,7 @@ MODES = {
 # Modes whose call takes effect before it goes wrong, unless `after_accept` says otherwise.
 _EFFECTIVE = frozenset({"error_after", "no_id", "junk", "drop_after", "half", "hang", "truncate"})
 # Modes that a vendor's own code carries out, on the job.
-BY_VENDOR = frozenset({"moderate", "fail", "unknown_word"})
+BY_VENDOR = frozenset({"moderate", "fail", "wait", "unknown_word"})
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Fault:
         vendor, op, mode: where it strikes and what it does; see MODES.
         times: how often it strikes; None is until cleared.
         after_accept: whether the call takes effect nonetheless; None is as the mode says.
-        delay: how late `slow` and `late` are, in seconds.
+        delay: how late `slow` and `late` are, and how long a job must `wait`, in seconds.
         location: where `redirect` points.
         retry_after: seconds that `throttle` names in the header; None sends no header.
     """

@@ -12,7 +12,8 @@ class Options:
     Attributes:
         only: serve one vendor, at the root, as its own SDK expects; None serves all under `/<vendor>`.
         key: the one credential that every vendor accepts.
-        ledger: a file to which every accepted job is appended, and synced, before it is answered.
+        ledger: a file to which every accepted job is appended, and synced, before it is answered; it also says which of
+            them were cancelled.
         queue_seconds, render_seconds: how long a job waits, and how long it then takes.
         link_seconds: how long a result can be fetched after it was made.
         record_seconds: how long a job is remembered after it was accepted.

@@ -114,11 +114,14 @@ class _Api:
 
     async def cancel(self, request: Request, _fault: Fault | None) -> Response:
         job = self._find(request)
+        given = (await _body(request)).get("id")
+        if given != job.id:
+            raise Invalid("FieldInvalid" if given else "FieldLacking", ["id"])
         stage, _ = job.stage()
         if stage is not Stage.QUEUED:
             state = "scheduled" if stage is Stage.RUNNING else _WORDS[stage]
             return error("BadRequest", f"task state is {state}, can not cancel")
-        job.end_now(Stage.CANCELLED)
+        await self._world.cancel(job)
         return JSONResponse({})
 
     async def credits(self, request: Request, _fault: Fault | None) -> Response:

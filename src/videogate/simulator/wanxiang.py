@@ -139,7 +139,7 @@ class _Api:
         if job is None or job.stage()[0] is not Stage.QUEUED:
             message = "Failed to cancel the task, please confirm if the task is in PENDING status."
             raise Invalid("UnsupportedOperation", message)
-        job.end_now(Stage.CANCELLED)
+        await self._world.cancel(job)
         return JSONResponse({"request_id": self._world.uuid()})
 
     async def content(self, request: Request, _fault: Fault | None) -> Response:
@@ -249,7 +249,7 @@ class _Api:
             "caller_parent_id": "1",
             "caller_uid": "1",
             "gmt_create": int(job.created * 1000),
-            "start_time": None if stage is Stage.QUEUED else int(job.begins * 1000),
+            "start_time": None if stage in (Stage.QUEUED, Stage.CANCELLED) else int(job.begins * 1000),
             "end_time": None if stage in (Stage.QUEUED, Stage.RUNNING) else int(job.ends * 1000),
             "model_name": job.model,
             "region": "cn-beijing",

@@ -69,6 +69,8 @@ class Job:
 
     def suffer(self, fault: Fault | None) -> None:
         """What a fault makes of it: at a poll at once, at submit in its own time."""
+        if fault is not None and fault.mode == "wait":
+            self.begins, self.ends = self.begins + fault.delay, self.ends + fault.delay
         if fault is not None and fault.mode in _ENDINGS:
             self.ends_as = _ENDINGS[fault.mode]
             if fault.op == "poll":
@@ -128,6 +130,11 @@ class World:
         self._forget()
         self._jobs[job.vendor, job.id] = job
         self._tokens[job.token] = job
+
+    async def cancel(self, job: Job) -> None:
+        """Take a job off before it runs. When this returns, the ledger has it on disk that nobody pays for it."""
+        job.end_now(Stage.CANCELLED)
+        await self.ledger.cancel(job.vendor, job.id)
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that no call waits for."""

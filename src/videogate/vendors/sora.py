@@ -52,7 +52,9 @@ TERMS = Terms(
     source="https://platform.openai.com/docs/guides/video-generation",
     link="an hour at OpenAI, the server's own choice elsewhere; servers that give none are asked for the content",
     record="the server's own choice; several keep jobs in memory and forget them at a restart",
-    cancel="no call for it; a running job goes on",
+    # OpenAI refuses to delete a running job, vLLM-Omni aborts it, SGLang forgets it while it goes on; and no answer
+    # tells a job that was stopped from one that had just been finished.
+    cancel="no call for it that its servers agree on",
     billing="the server's own; OpenAI billed each second of video",
 )
 LIMITS = Limits(polls_per_second=20, submits_per_second=5, submits_at_once=4, polls_at_once=32, fetches_at_once=4)

@@ -286,6 +286,7 @@ class Vidu(Vendor):
         "last_frame_url": Role.LAST_FRAME,
         "images": Role.REFERENCE,
     }
+    cancels = True
     # Our id travels as `payload`; the list may leave it out, the job's record does not.
     tracing = Tracing(Trace.REFERENCE, seconds=7 * 86_400)
     takes_callbacks = True
@@ -327,6 +328,19 @@ class Vidu(Vendor):
             artifact=_artifact(body) if sight is Sight.SUCCEEDED else None,
             failure=_failure(body) if sight is Sight.FAILED else None,
         )
+
+    def cancel_call(self, receipt: Receipt) -> Call:
+        job = receipt.vendor_task_id
+        return Call("POST", f"/ent/v2/tasks/{job}/cancel", json={"id": job})
+
+    def read_cancel(self, reply: Reply) -> bool:
+        match reply.status, reply.json():
+            case 200, body if not body:
+                return True
+            # The reason is everybody's, so the words must say it.
+            case 400, {"reason": "BadRequest", "message": str(words)} if "can not cancel" in words:
+                return False
+        raise NotUnderstood("the answer says neither that the task is cancelled nor that it is too late")
 
     def search_call(self, lost: Lost, page: str) -> Call:
         query = {"pager.pagesz": PAGE} | ({"pager.page_token": page} if page else {})

@@ -289,6 +289,7 @@ class Wanxiang(Vendor):
         "first_frame_url": Role.FIRST_FRAME,
         "last_frame_url": Role.LAST_FRAME,
     }
+    cancels = True
     # Its list shows model and time, a finished job's record the prompt.
     tracing = Tracing(Trace.LIKENESS, seconds=86_400)
     option_groups = frozenset({"input", "parameters"})
@@ -330,6 +331,18 @@ class Wanxiang(Vendor):
             artifact=_artifact(output) if sight is Sight.SUCCEEDED else None,
             failure=_failure(output, word) if sight is Sight.FAILED else None,
         )
+
+    def cancel_call(self, receipt: Receipt) -> Call:
+        return Call("POST", f"/tasks/{receipt.vendor_task_id}/cancel")
+
+    def read_cancel(self, reply: Reply) -> bool:
+        match reply.status, reply.json():
+            # Alone: beside a code it is an error, beside an output the answer to something else.
+            case 200, {"request_id": str(), **more} if not more:
+                return True
+            case 400, {"code": "UnsupportedOperation"}:
+                return False
+        raise NotUnderstood("the answer says neither that the task is cancelled nor that it is too late")
 
     def search_call(self, lost: Lost, page: str) -> Call:
         # By model and number alone: in which time zone its times are meant is not documented.

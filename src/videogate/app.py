@@ -24,12 +24,14 @@ from videogate.engine.results import Results
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
 from videogate.engine.upkeep import upkeep
+from videogate.engine.watch import Watch
 from videogate.media.disk import Disk
 from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage, open_storage
 from videogate.settings import ConfigurationError, Settings, unknown_variables, vendor_config
 from videogate.store.database import SqliteDatabase
+from videogate.store.events import EventStore
 from videogate.store.figures import FigureStore
 from videogate.store.kept import KeptStore
 from videogate.store.keys import KeyStore
@@ -133,13 +135,15 @@ async def running(
         health = Health(database.ping, lambda: not loop.done())
         keys = Keys(key_store, secret, settings.keys, monotonic)
         callbacks = Callbacks(shop, addresses, poller.wake)
+        watch = Watch(shop.tasks, EventStore(database))
         figures = Figures(FigureStore(database), opened, time, __version__, shop.disk.free)
-        parts = _parts(settings, shop, poller, keys, secret, health, callbacks, figures)
+        parts = _parts(settings, shop, poller, keys, secret, health, callbacks, figures, watch)
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
         def stop() -> None:
             health.draining = True
             poller.stop()
+            watch.stop()
             for each in beside:
                 each.stop()
 
@@ -235,12 +239,14 @@ def _parts(
     health: Health,
     callbacks: Callbacks,
     figures: Figures,
+    watch: Watch,
 ) -> Parts:
     return Parts(
         submissions=Submissions(shop, settings.aliases, poller.wake),
         tasks=shop.tasks,
         inputs=shop.inputs,
         results=Results(shop),
+        watch=watch,
         keys=keys,
         links=Links(secret, settings.public_url, settings.link_seconds, time),
         catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),

@@ -18,6 +18,7 @@ _TROUBLE_BASE = 2.0
 _TROUBLE_CAP = 60.0  # seconds
 _LOOKUPS = (5.0, 10.0, 45.0, 240.0, 1_500.0)  # seconds between: at 5 s, 15 s, 60 s, 5 min and 30 min
 _LOOKUP_LATER = 3_600.0
+_CALLERS = (1.0, 30.0)  # seconds; callers are asked to come back no sooner and no later
 _RETRY_AFTER_CAP = 600.0  # seconds; a longer wish is not believed
 
 
@@ -43,6 +44,11 @@ def next_lookup(*, floor: float, looks: int) -> float:
     """Seconds to the next look for a submit whose answer was lost, after `looks` that did not find it."""
     gap = _LOOKUPS[looks] if looks < len(_LOOKUPS) else _LOOKUP_LATER
     return gap * floor / _DEFAULT_FLOOR
+
+
+def callers_look(*, due_in: float) -> float:
+    """Seconds after which a caller may find news of a task that we look at in `due_in` seconds."""
+    return min(_CALLERS[1], max(_CALLERS[0], due_in + _CALLERS[0]))
 
 
 def estimated_progress(*, elapsed: float, usual: float) -> int:

@@ -77,6 +77,7 @@ def to_task(row: Row) -> Task:
         misses=row["misses"],
         waiting=row["waiting"],
         expires_at=_maybe_seconds(row["expires_at"]),
+        due_at=seconds(row["due_at"]),
     )
 
 

@@ -5,6 +5,7 @@ reads touch; what is written once and read rarely (prompts' specs, inputs) stand
 """
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.event import listen
 
 from videogate.task.state import LIVE, MAYBE_PAID, UNSETTLED, AttemptState, TaskState
 
@@ -123,6 +125,28 @@ _unsettled = text(_one_of("state", UNSETTLED))
 Index("ix_attempt_unsettled", attempt.c.state, sqlite_where=_unsettled, postgresql_where=_unsettled)
 _looked_for = text("look_at IS NOT NULL")
 Index("ix_attempt_look", attempt.c.look_at, sqlite_where=_looked_for, postgresql_where=_looked_for)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("task_id", String(64), ForeignKey("task.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_event_task_id", "task_id", "id"),
+)
+
+# The database itself writes the log of moves: no path can forget it. `julianday` counts days, to the millisecond.
+_LOGGED = """
+INSERT INTO event (task_id, state, at)
+VALUES (NEW.id, NEW.state, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000);
+"""
+TRIGGERS = (
+    f"CREATE TRIGGER task_made AFTER INSERT ON task BEGIN {_LOGGED} END",
+    f"CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN OLD.state <> NEW.state BEGIN {_LOGGED} END",
+)
+for trigger in TRIGGERS:
+    listen(metadata, "after_create", DDL(trigger).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
 
 idempotency_key = Table(
     "idempotency_key",

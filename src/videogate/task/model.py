@@ -155,6 +155,7 @@ class Task:
     misses: int  # looks in a row at which the vendor knew no such job
     waiting: str | None = None  # why nothing happens just now, in words for the caller
     expires_at: float | None = None  # until when its content is kept; None: for ever, or there is none
+    due_at: float = 0.0  # when it is next looked after
 
     def kept(self, now: float) -> bool:
         """Whether its content can be had."""

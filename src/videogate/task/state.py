@@ -62,6 +62,27 @@ ATTEMPT_MOVES: dict[AttemptState, frozenset[AttemptState]] = {
     AttemptState.WRITTEN_OFF: frozenset(),
 }
 
+
+class Phase(StrEnum):
+    """What callers see of a state, in OpenAI's words."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+PHASES: dict[TaskState, Phase] = {
+    TaskState.INTENT: Phase.QUEUED,
+    TaskState.SUBMITTING: Phase.QUEUED,
+    TaskState.SUBMITTED: Phase.QUEUED,
+    TaskState.RUNNING: Phase.IN_PROGRESS,
+    TaskState.FETCHING: Phase.IN_PROGRESS,
+    TaskState.SUCCEEDED: Phase.COMPLETED,
+    TaskState.FAILED: Phase.FAILED,
+    TaskState.CANCELLED: Phase.FAILED,
+}
+
 ENDED = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED})
 LIVE = frozenset(TaskState) - ENDED
 

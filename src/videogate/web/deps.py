@@ -10,6 +10,7 @@ from videogate.engine.callbacks import Callbacks
 from videogate.engine.figures import Figures
 from videogate.engine.results import Results
 from videogate.engine.submit import Submissions
+from videogate.engine.watch import Watch
 from videogate.media.inputs import InputSpool
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Fit
@@ -28,6 +29,7 @@ class Parts:
     tasks: TaskStore
     inputs: InputSpool
     results: Results
+    watch: Watch
     keys: Keys
     links: Links
     catalogue: Catalogue

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from videogate.task.errors import InvalidRequest
-from videogate.task.state import TaskState
+from videogate.task.state import PHASES, Phase, TaskState
 
 HEADER = "x-video-dialect"
 
@@ -31,30 +31,16 @@ class Dialect(StrEnum):
 
     def status(self, state: TaskState) -> str:
         """The status word of a state."""
-        return _WORDS[self][state]
+        phase = PHASES[state]
+        return phase.value if self is Dialect.OPENAI else _WORDS[phase]
 
 
-_WORDS: Mapping[Dialect, Mapping[TaskState, str]] = {
-    Dialect.OPENAI: {
-        TaskState.INTENT: "queued",
-        TaskState.SUBMITTING: "queued",
-        TaskState.SUBMITTED: "queued",
-        TaskState.RUNNING: "in_progress",
-        TaskState.FETCHING: "in_progress",
-        TaskState.SUCCEEDED: "completed",
-        TaskState.FAILED: "failed",
-        TaskState.CANCELLED: "failed",
-    },
-    Dialect.GATEWAY: {
-        TaskState.INTENT: "processing",
-        TaskState.SUBMITTING: "processing",
-        TaskState.SUBMITTED: "processing",
-        TaskState.RUNNING: "processing",
-        TaskState.FETCHING: "processing",
-        TaskState.SUCCEEDED: "succeeded",
-        TaskState.FAILED: "failed",
-        TaskState.CANCELLED: "failed",
-    },
+# The gateway's words; OpenAI's are those of the phases.
+_WORDS: Mapping[Phase, str] = {
+    Phase.QUEUED: "processing",
+    Phase.IN_PROGRESS: "processing",
+    Phase.COMPLETED: "succeeded",
+    Phase.FAILED: "failed",
 }
 
 

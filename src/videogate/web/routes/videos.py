@@ -1,13 +1,16 @@
 """Create, get, list and delete videos."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from videogate.engine import schedule
 from videogate.faultpoints import faultpoint
 from videogate.task.errors import Busy, CallerGone, InvalidRequest, VideoNotFound
 from videogate.task.model import Picture, Task
+from videogate.task.state import LIVE
 from videogate.web.auth import Caller
 from videogate.web.body import read_body
 from videogate.web.deps import CallerOf, DialectOf, Parts, PartsOf
@@ -16,9 +19,13 @@ from videogate.wire.create import CreateVideo, read_create
 from videogate.wire.dialect import HEADER, VARY, Dialect
 from videogate.wire.fields import Upload
 from videogate.wire.repeat import read_repeat
+from videogate.wire.stream import HEADERS as STREAM
+from videogate.wire.stream import HEARTBEAT, last_event_id, message
+from videogate.wire.wait import APPLIED, come_back, read_wait
 
 MOST_LISTED = 100
 LISTED = 20
+HEARTBEAT_SECONDS = 15.0  # without news, so that nobody between us and the caller closes the stream
 
 VideoId = Annotated[str, Path(max_length=64)]
 
@@ -41,7 +48,8 @@ async def create(request: Request, have: PartsOf, who: CallerOf, dialect: Dialec
         await have.inputs.drop(taken)
         raise
     faultpoint("create.replying")
-    return _answer(_video(request, have, who, dialect, task), dialect, dialect.created)
+    shown = await _after_waiting(request, have, task) or task  # deleted meanwhile: as it was
+    return _of_task(request, have, who, dialect, shown, dialect.created)
 
 
 @router.get("/videos")
@@ -66,9 +74,30 @@ async def list_videos(
 async def get(video_id: VideoId, request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
     """One video, from our own store."""
     task = await have.tasks.get(who.id, video_id)
+    if task is not None:
+        task = await _after_waiting(request, have, task)
     if task is None:
         raise VideoNotFound(video_id)
-    return _answer(_video(request, have, who, dialect, task), dialect)
+    return _of_task(request, have, who, dialect, task)
+
+
+@router.get("/videos/{video_id}/events")
+async def events(video_id: VideoId, request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
+    """One video's changes as they happen, from the first one or from where a stream broke off."""
+    if await have.tasks.get(who.id, video_id) is None:
+        raise VideoNotFound(video_id)
+    changes = have.watch.phases(who.id, video_id, last_event_id(request.headers), HEARTBEAT_SECONDS)
+
+    async def messages() -> AsyncIterator[bytes]:
+        async for change in changes:
+            if change is None:
+                yield HEARTBEAT
+            else:
+                event_id, task = change
+                yield message(event_id, task.state, _video(request, have, who, dialect, task))
+
+    headers = {**STREAM, HEADER: dialect.value, "vary": VARY}
+    return StreamingResponse(messages(), headers=headers, media_type="text/event-stream")
 
 
 @router.delete("/videos/{video_id}")
@@ -88,6 +117,21 @@ async def _take_pictures(have: Parts, read: CreateVideo, taken: list[Picture]) -
 def _video(request: Request, have: Parts, who: Caller, dialect: Dialect, task: Task) -> dict[str, Any]:
     url = have.links.make(request, who, task.id) if task.kept(have.clock()) else None
     return render.video(task, dialect, url)
+
+
+async def _after_waiting(request: Request, have: Parts, task: Task) -> Task | None:
+    """The task, after the wait that its caller prefers; None if it was deleted meanwhile."""
+    seconds = read_wait(request.headers)
+    return await have.watch.changed(task, seconds) if seconds else task
+
+
+def _of_task(request: Request, have: Parts, who: Caller, dialect: Dialect, task: Task, status: int = 200) -> Response:
+    answer = _answer(_video(request, have, who, dialect, task), dialect, status)
+    if task.state in LIVE:
+        answer.headers.update(come_back(schedule.callers_look(due_in=task.due_at - have.clock())))
+    if seconds := read_wait(request.headers):
+        answer.headers[APPLIED] = f"wait={seconds}"
+    return answer
 
 
 def _answer(body: dict[str, Any], dialect: Dialect, status: int = 200) -> Response:

@@ -1,4 +1,4 @@
-"""Writes the pages under docs/vendors and docs/errors.md from the facts in the code: `make docs`.
+"""Writes docs/vendors, docs/errors.md and docs/conformance.md from the facts in the code: `make docs`.
 
 A test holds the pages to what this makes.
 """
@@ -12,6 +12,7 @@ import httpx
 from pydantic.fields import FieldInfo
 
 from videogate import vendors
+from videogate.conformance import CHECKS, GROUPS
 from videogate.media.fetch import SafeFetcher
 from videogate.settings import PREFIX
 from videogate.task.errors import FailureCode
@@ -57,7 +58,23 @@ DELETED: Mapping[bool, str] = {
 def pages() -> dict[Path, str]:
     """Every generated page, by its path below docs/."""
     found = {Path("vendors") / f"{name}.md": vendor_page(opened(kind)) for name, kind in vendors.discover().items()}
-    return {**found, Path("errors.md"): errors_page()}
+    return {**found, Path("errors.md"): errors_page(), Path("conformance.md"): conformance_page()}
+
+
+def conformance_page() -> str:
+    """What `videogate conformance` checks."""
+    lines = [NOTE, "", "# What `videogate conformance` checks", ""]
+    lines += [
+        "`videogate conformance BASE_URL --key KEY` looks at any server of OpenAI's video format from outside. A `must` is",
+        "what clients break on; a `should` is what makes life easier. Exit code 1: a `must` failed. It makes videos, and says",
+        "how many before it does.",
+        "",
+    ]
+    for group, members in groupby(CHECKS, lambda each: each.group):
+        lines += [f"## {GROUPS[group]}", "", "| check | | claim | needed by |", "|---|---|---|---|"]
+        lines += [f"| `{each.id}` | {each.level} | {each.claim} | {each.needed_by} |" for each in members]
+        lines += [""]
+    return "\n".join(lines)
 
 
 def opened(kind: type[Vendor]) -> Vendor:

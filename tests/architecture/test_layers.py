@@ -1,8 +1,10 @@
 """The import contracts of pyproject.toml hold, and each of them catches what it forbids."""
 
+import ast
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
@@ -16,6 +18,8 @@ SOURCES = ROOT / "src" / "videogate"
 
 # The contract that must break, the file it is planted in (made if it is not there), the planted lines.
 PLANTS = {
+    "a gateway that leans on its own checks": ("conformance-by-cli", "app.py", "from videogate import conformance"),
+    "checks that share our reading": ("layers", "conformance/session.py", "from videogate.wire import fields"),
     "a store that reaches up to the engine": ("layers", "store/tasks.py", "import videogate.engine.submit"),
     "wire that decides": ("layers", "wire/video.py", "from videogate.engine import submit"),
     "an engine that renders": ("layers", "engine/submit.py", "from videogate.wire import video"),
@@ -52,6 +56,45 @@ PLANTS = {
     "a vendor that calls by itself": ("vendors-without-io", "vendors/wanxiang.py", "import httpx"),
     "a task with a library": ("task-is-plain", "task/state.py", "from pydantic import BaseModel"),
 }
+
+# Who may open a connection, and why that is no link of somebody else's. A name that ends in / is a folder.
+OPENERS = {
+    "media/fetch.py": "this is the one fetcher of such links",
+    "vendorkit/client.py": "calls a vendor's API below the base URL that the operator wrote",
+    "vendorkit/outcome.py": "knows httpx's errors, and opens nothing",
+    "app.py": "makes the clients of the vendors' APIs, and asks for the name of its own machine",
+    "media/storage.py": "speaks to the operator's own object store",
+    "cli/conformance.py": "begins the checks of a gateway that a person named",
+    "cli/demo.py": "asks the gateway that it started itself",
+    "conformance/": "plays the callers of a gateway that a person named",
+    "simulator/callbacks.py": "plays a vendor that calls back",
+    "simulator/kling_callbacks.py": "plays a vendor that calls back",
+    "simulator/vidu_callbacks.py": "plays a vendor that calls back",
+    "simulator/server.py": "names the type of a socket that it listens on",
+}
+CLIENTS = (
+    *("aiohttp", "ftplib", "http.client", "httpcore", "httpx", "httpx_aiohttp", "obstore", "openai", "pycurl"),
+    *("requests", "smtplib", "socket", "urllib.request", "urllib3", "websockets", "xmlrpc.client"),
+)
+CALLS = {"create_connection", "open_connection", "open_unix_connection", "create_unix_connection", "sock_connect"}
+
+# Lines that open a URL, in the ways that code has of writing so.
+DOORS = [
+    "import aiohttp",
+    "import aiohttp.client as web",
+    "from httpx import get",
+    "import os, requests",
+    "import urllib.request",
+    "from urllib import request",
+    "from urllib.request import urlopen",
+    "from http import client",
+    "from http.client import HTTPConnection",
+    "from socket import create_connection",
+    "def hidden() -> None:\n    import httpx",
+    "from asyncio import open_connection",
+    "import asyncio\nasyncio.open_connection('a.test', 80)",
+    "async def hidden(loop):\n    await loop.create_connection(None, 'a.test', 80)",
+]
 
 
 def contracts() -> dict[str, str]:
@@ -125,6 +168,49 @@ def test_task_is_forbidden_every_library_in_use() -> None:
     )
 
     assert set(contract["forbidden_modules"]) == libraries
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """The dotted names that code imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def opens(code: str) -> bool:
+    """Whether code has what it takes to open a URL."""
+    tree = ast.parse(code)
+    imported = set(imports(tree))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    clients = {name for name in imported if any(f"{name}.".startswith(f"{client}.") for client in CLIENTS)}
+    return bool(clients or CALLS & (used | {name.rpartition(".")[2] for name in imported}))
+
+
+def test_links_are_opened_in_one_place() -> None:
+    """Nothing but the fetcher opens a URL, but for those that open none of somebody else's, each with its reason."""
+    files = {file.relative_to(SOURCES).as_posix() for file in SOURCES.rglob("*.py") if opens(file.read_text("utf-8"))}
+    by_key = {
+        key: {file for file in files if file == key or (key[-1] == "/" and file.startswith(key))} for key in OPENERS
+    }
+
+    assert files - set().union(*by_key.values()) == set()
+    assert {key for key, found in by_key.items() if not found} == set()
+
+
+@pytest.mark.parametrize("lines", DOORS)
+def test_a_second_door_is_seen(lines: str) -> None:
+    """Every way of writing it counts as opening a URL."""
+    assert opens(lines)
+
+
+@pytest.mark.parametrize(
+    "lines", ["from urllib.parse import urlsplit", "from starlette.requests import Request", "count = peer.requests"]
+)
+def test_what_opens_nothing_is_no_door(lines: str) -> None:
+    """Names that only look alike do not count."""
+    assert not opens(lines)
 
 
 @pytest.mark.parametrize("vendor", sorted(file.stem for file in (SOURCES / "vendors").glob("[!_]*.py")))

@@ -2,7 +2,7 @@
 
 import typer
 
-from videogate.cli import demo, keys, migrate, serve, simulate, tasks
+from videogate.cli import conformance, demo, keys, migrate, serve, simulate, tasks
 
 app = typer.Typer(
     name="videogate",
@@ -14,6 +14,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.command("conformance")(conformance.conformance)
 app.command("migrate")(migrate.migrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")

@@ -65,9 +65,9 @@ def conformance_page() -> str:
     """What `videogate conformance` checks."""
     lines = [NOTE, "", "# What `videogate conformance` checks", ""]
     lines += [
-        "`videogate conformance BASE_URL --key KEY` looks at any server of OpenAI's video format from outside. A `must` is",
-        "what clients break on; a `should` is what makes life easier. Exit code 1: a `must` failed. It makes videos, and says",
-        "how many before it does.",
+        "`videogate conformance BASE_URL --key KEY` looks at any server of OpenAI's video format from outside.",
+        "A `must` is what clients break on; a `should` is what makes life easier. Exit code 1: a `must` failed.",
+        "It makes videos, and says how many before it does.",
         "",
     ]
     for group, members in groupby(CHECKS, lambda each: each.group):

@@ -122,7 +122,7 @@ class _Reel:
         self.turn: tuple[tuple[str, str], ...] = ()  # the filters that bring its frames upright
 
     def at(self, part: Fraction, longest: int, pixels: str, light: str) -> av.VideoFrame:
-        """The frame at a part of the length, from 0 (the first) to 1 (the last), in a square and the colours of pictures."""
+        """The frame at a part of the length (0: the first, 1: the last), fitted into a square, in picture colours."""
         frame, whole = self._find(part), max(*self._size, longest)
         width, height = (max(2, side * longest // whole & ~1) for side in self._size)  # even, as colour planes need
         return frame.reformat(width, height, pixels, dst_colorspace="ITU601", dst_color_range=light, threads=1)

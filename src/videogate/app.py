@@ -19,6 +19,7 @@ from httpx_aiohttp import AiohttpTransport
 from videogate import __version__, logs, vendors
 from videogate.engine.callbacks import Addresses, Callbacks
 from videogate.engine.figures import Figures
+from videogate.engine.history import History
 from videogate.engine.poller import Poller
 from videogate.engine.results import Results
 from videogate.engine.shop import Shop, Terms
@@ -51,6 +52,7 @@ from videogate.web.models import Catalogue
 
 log = structlog.get_logger("videogate.app")
 
+PAST = 1_000  # completed tasks that say how long models take
 NOT_CONFIGURED = "The operator has not configured this video's vendor just now; the video waits until that is done."
 
 
@@ -226,6 +228,7 @@ async def _shop(
         clock=time,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 (spreads polls, guards nothing)
         new_id=lambda prefix: prefix + token_hex(16),
+        history=History(await EventStore(database).took(PAST)),
         callback_url=addresses.url,
     )
 

@@ -43,6 +43,8 @@ async def fetch(shop: Shop, claim: Claim) -> Went | None:
         done = await _complete(shop, claim, content, film)
         facts = {"bytes": content.length, "size": str(film.frame), "seconds": film.seconds_text}
         tell("completed" if done else "fetch_overtaken", claim, TaskState.SUCCEEDED, **facts)
+        if done and claim.task.started_at is not None:
+            shop.history.add(claim.task.vendor, claim.task.vendor_model, shop.clock() - claim.task.started_at)
         await drop_inputs(shop, claim)
         if done and await shop.tasks.get(claim.task.owner, claim.task.id) is None:
             with suppress(StorageAway):  # deleted by its owner while the download ran; the sweeper comes too

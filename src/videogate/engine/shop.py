@@ -1,11 +1,12 @@
 """What the verbs share: the stores, the vendors, a clock, and the way they tell the log."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from videogate.engine.figures import count
+from videogate.engine.history import History
 from videogate.media.disk import Disk
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
@@ -47,10 +48,14 @@ class Shop:
     clock: Callable[[], float]
     jitter: Callable[[], float]
     new_id: Callable[[str], str]
+    history: History = field(default_factory=History)
     callback_url: Callable[[Vendor, str], str | None] = lambda _vendor, _client_ref: None
 
     def usual_seconds(self, task: Task) -> float:
-        """How long the task's model usually takes; a model that is no longer offered counts as a minute."""
+        """How long the task's model takes: as seen here, else as is known of it; an unknown one counts as a minute."""
+        seen = self.history.usual(task.vendor, task.vendor_model)
+        if seen is not None:
+            return seen
         model = self.vendors[task.vendor].models.get(task.vendor_model)
         return model.usual_seconds if model else 60.0
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from videogate.store.database import Database
 from videogate.store.rows import seconds
-from videogate.store.tables import event
+from videogate.store.tables import event, task
 from videogate.task.state import TaskState
 
 
@@ -40,6 +40,18 @@ class EventStore:
                 for row in connection.execute(query).mappings()
             ]
         )
+
+    async def took(self, most: int) -> list[tuple[str, str, float]]:
+        """Vendor, model and seconds from acceptance to completion of the last completed tasks, the oldest first."""
+        query = (
+            select(task.c.vendor, task.c.vendor_model, task.c.started_at, task.c.completed_at)
+            .join(event, event.c.task_id == task.c.id)
+            .where(event.c.state == TaskState.SUCCEEDED, task.c.started_at.is_not(None))
+            .order_by(event.c.id.desc())
+            .limit(most)
+        )
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [(vendor, model, seconds(ended - began)) for vendor, model, began, ended in reversed(rows)]
 
     async def newest(self, task_ids: Collection[str]) -> Mapping[str, int]:
         """The id of the last event of each of these tasks."""

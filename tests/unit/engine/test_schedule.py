@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videogate.engine import schedule
+from videogate.engine.history import KEPT, History
 
 floors = st.floats(0.05, 60)
 usuals = st.floats(1, 3600)
@@ -85,3 +86,21 @@ def test_estimated_progress_rises_and_never_ends(one: float, other: float, usual
 
     assert schedule.estimated_progress(elapsed=0, usual=usual) == 0
     assert 0 <= first <= second <= 99
+
+
+def test_callers_come_back_soon_after_we_look() -> None:
+    """Callers are asked to come back a second after our next look, no sooner than in one and no later than in 30."""
+    assert [schedule.callers_look(due_in=seconds) for seconds in (-100, 0, 4, 29, 1e9)] == [1, 1, 5, 30, 30]
+
+
+def test_history_is_the_middle_of_what_was_seen() -> None:
+    """A few jobs say nothing yet; then the middle of the last ones does, each model for itself."""
+    history = History([("maker", "text-1", 10.0), ("maker", "text-1", 20.0)])
+    assert history.usual("maker", "text-1") is None
+
+    history.add("maker", "text-1", 900.0)
+    assert history.usual("maker", "text-1") == 20.0
+    assert history.usual("maker", "other") is None
+    for _ in range(KEPT):
+        history.add("maker", "text-1", 5.0)
+    assert history.usual("maker", "text-1") == 5.0

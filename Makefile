@@ -7,7 +7,7 @@ READY := .venv/.ready
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check crash bench bench-trouble docs lock clean
+.PHONY: help demo serve test check crash bench bench-content bench-trouble docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ crash: $(READY) ## kill the gateway everywhere, judge what is left; ARGS="--loop
 
 bench: $(READY) ## measure creates and reads; ARGS="--count 500" for less
 	$(BIN)/python bench/run.py $(ARGS)
+
+bench-content: $(READY) ## measure how videos stream; ARGS="--mib 20 --rounds 1" for less
+	$(BIN)/python bench/content.py $(ARGS)
 
 bench-trouble: $(READY) ## measure what a hanging vendor costs the others; ARGS="--count 10" for less
 	$(BIN)/python bench/trouble.py $(ARGS)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from videogate.engine.shop import Shop, log
 from videogate.media.probe import NotAFilm
 from videogate.media.renditions import FORMS, Rendition, render
-from videogate.media.storage import Gone
+from videogate.media.storage import Gone, Piece
 from videogate.task.errors import InvalidRequest, VideoExpired, VideoNotReady
 from videogate.task.model import Content, Task
 from videogate.task.state import LIVE, TaskState
@@ -58,7 +58,7 @@ class Results:
         except NotAFilm as error:
             raise InvalidRequest(f"No {variant} can be made of this video: {error}.", param="variant") from error
 
-    async def read(self, file: File, start: int, end: int) -> AsyncIterator[bytes]:
+    async def read(self, file: File, start: int, end: int) -> AsyncIterator[Piece]:
         """The bytes from `start` up to `end` (exclusive). Raises Gone and StorageAway at once."""
         if file.content is not None:
             return _whole(file.content[start:end])
@@ -106,5 +106,5 @@ class Results:
             return render(video, rendition)
 
 
-async def _whole(content: bytes) -> AsyncIterator[bytes]:
+async def _whole(content: bytes) -> AsyncIterator[Piece]:
     yield content

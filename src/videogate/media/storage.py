@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,10 @@ from videogate.task.errors import Busy
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig
 
+Piece = bytes | memoryview
+
 CHUNK = 256 * 1024  # bytes handed on at a time
+READERS = 8  # local files read at once; the threads are their own, so that a slow disk holds up nothing else
 UPLOADS = 4  # parts of one file that are on their way to an object store at once
 _NO_BUCKET = " 404 "  # obstore has no error of its own for a bucket that is not there
 TRIES = 3  # openings in a row that gave nothing before a read is given up
@@ -56,6 +60,7 @@ class Storage:
         self.spool = spool
         self._store = store
         self._folder = folder
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage")
         spool.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def key(self, task_id: str) -> str:
@@ -101,22 +106,21 @@ class Storage:
         finally:
             path.unlink(missing_ok=True)
 
-    async def open(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def open(self, key: str, start: int, end: int) -> AsyncIterator[Piece]:
         """The bytes from `start` up to `end` (exclusive), piece by piece, in constant memory.
 
         A read that breaks off is taken up where it broke. Raises Gone and StorageAway at once, not at the first piece.
         """
-        first = await self._stream(key, start, end)
-        return self._read(first, key, start, end)
+        return self._read(await self._stream(key, start, end), key, start, end)
 
-    async def _read(self, stream: AsyncIterator[bytes], key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def _read(self, stream: AsyncIterator[Piece], key: str, start: int, end: int) -> AsyncIterator[Piece]:
         at, tries = start, 0
         while at < end:
             try:
                 async for piece in stream:
                     at, tries = at + len(piece), 0
                     yield piece
-            except BaseError:
+            except (BaseError, OSError):
                 pass
             if at < end:
                 tries += 1
@@ -124,12 +128,30 @@ class Storage:
                     raise StorageAway(f"{key} broke off at {at} of {end} bytes")
                 stream = await self._stream(key, at, end)
 
-    async def _stream(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def _stream(self, key: str, start: int, end: int) -> AsyncIterator[Piece]:
         with _trouble():
             if start >= end:
                 return _nothing()
+            if self._folder is not None:
+                await asyncio.to_thread((self._folder / key).stat)  # who has no file is told before any piece
+                return self._local(self._folder / key, start, end)
             result = await obstore.get_async(self._store, key, options={"range": (start, end)})
             return _pieces(result.stream(min_chunk_size=CHUNK))
+
+    async def _local(self, path: Path, start: int, end: int) -> AsyncIterator[Piece]:
+        """A local file's bytes, past obstore, which reads those 8 KiB at a time: a fifth of the speed.
+
+        A piece's memory is taken here and filled in a thread: each thread that took its own would keep it for later.
+        """
+        loop = asyncio.get_running_loop()
+        with await loop.run_in_executor(self._readers, lambda: path.open("rb", buffering=0)) as file:
+            file.seek(start)
+            while start < end:
+                piece = bytearray(min(CHUNK, end - start))
+                if not (got := await loop.run_in_executor(self._readers, file.readinto, piece)):
+                    return
+                start += got
+                yield memoryview(piece)[:got]
 
     async def read_whole(self, key: str) -> bytes:
         """A small file. Raises Gone and StorageAway."""
@@ -224,12 +246,12 @@ def _trouble() -> Iterator[None]:
         raise StorageAway(_first_line(error)) from error
 
 
-async def _pieces(stream: Any) -> AsyncIterator[bytes]:
+async def _pieces(stream: Any) -> AsyncIterator[Piece]:
     async for piece in stream:
-        yield bytes(piece)
+        yield memoryview(piece)
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _nothing() -> AsyncIterator[Piece]:
     return
     yield
 

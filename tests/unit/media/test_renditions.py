@@ -63,7 +63,7 @@ def film(
     full: bool = False,
     space: int = 2,
 ) -> bytes:
-    """A film of these frames, turned by `turn` degrees, in the full range of brightness if `full`, of a colour space."""
+    """A film of these frames, turned by `turn`, in the full range of brightness if `full`, of a colour space."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"  # FFmpeg opens it twice to move the index
         with av.open(str(path), "w", format=kind, options={"movflags": flags} if flags else {}) as container:

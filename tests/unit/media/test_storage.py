@@ -118,6 +118,21 @@ async def test_a_reader_reads_and_seeks(storage: Storage) -> None:
     assert await asyncio.to_thread(look) == content[2_000_000:2_000_100]
 
 
+async def test_a_video_that_is_deleted_while_it_is_read_is_read_to_its_end(tmp_path: Path) -> None:
+    """Whoever has begun to download a video gets all of it, whatever its owner does meanwhile."""
+    storage = open_storage("", tmp_path)
+    content = os.urandom(3_000_000)
+    await keep(storage, "videos/1/v.mp4", content)
+    pieces = await storage.open("videos/1/v.mp4", 0, len(content))
+    got = bytearray(await anext(pieces))
+
+    await storage.remove_video("videos/1/v.mp4")
+    async for piece in pieces:
+        got += piece
+
+    assert got == content
+
+
 async def test_a_kept_file_is_the_downloads_own(tmp_path: Path) -> None:
     """On local files keeping is a rename: no second copy is written, and none is left in the spool."""
     storage = open_storage("", tmp_path)

@@ -146,7 +146,7 @@ TRIGGERS = (
     f"CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN OLD.state <> NEW.state BEGIN {_LOGGED} END",
 )
 for trigger in TRIGGERS:
-    listen(metadata, "after_create", DDL(trigger).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
+    listen(event, "after_create", DDL(trigger).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
 
 idempotency_key = Table(
     "idempotency_key",

@@ -203,7 +203,7 @@ def _commit(connection: Connection, jobs: list[Job]) -> None:
     for job in jobs:
         by_loop.setdefault(job.loop, []).append(job)
     for loop, waiting in by_loop.items():
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # of a loop that was closed meanwhile: nobody waits there any more
             loop.call_soon_threadsafe(_settle, waiting)
 
 
@@ -233,6 +233,7 @@ def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
         URL.create("sqlite", database=str(path)),
         poolclass=QueuePool if read_only else NullPool,
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_SECONDS},
+        hide_parameters=True,  # an error is logged, and among what is written are secrets and prompts
     )
 
     @event.listens_for(engine, "connect")

@@ -5,6 +5,7 @@ BIN := .venv/bin
 LOCKED := .venv/.locked
 READY := .venv/.ready
 ARGS ?=
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check crash bench bench-content bench-trouble docs lock clean
@@ -19,7 +20,7 @@ serve: $(READY) ## run the gateway; settings come from .env
 	$(BIN)/videogate serve $(ARGS)
 
 test: $(READY) ## run the tests; ARGS="-k name" picks some
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

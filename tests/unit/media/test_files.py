@@ -286,6 +286,7 @@ MP4 = film()
         MP4[:32] + os.urandom(2000),
         MP4[:12] + bytes(2000),
     ],
+    ids=["nothing", "a word", "a page", "an error", "pictures", "100", "255", "half", "most", "noise", "zeros"],
 )
 def test_what_is_no_film_is_told(tmp_path: Path, content: bytes) -> None:
     """Pages, JSON, pictures and films that break off are no films; nothing but NotAFilm is raised."""

@@ -16,9 +16,19 @@ from videogate.conformance import CHECKS, GROUPS
 from videogate.media.fetch import SafeFetcher
 from videogate.settings import PREFIX
 from videogate.task.errors import FailureCode
+from videogate.task.model import Rework
 from videogate.vendorkit.client import VendorClient
 from videogate.vendorkit.contract import Vendor
-from videogate.vendorkit.facts import FrameRule, FrameTable, Model, OpenFrames, PictureFrames, PictureRule
+from videogate.vendorkit.facts import (
+    FrameTable,
+    Model,
+    OpenFrames,
+    PictureFrames,
+    PictureRule,
+    SourceFrames,
+    Told,
+    VideoRule,
+)
 from videogate.vendorkit.fit import lengths_in_words
 from videogate.vendorkit.tracing import Trace
 
@@ -48,6 +58,7 @@ SEARCHES: Mapping[Trace, str] = {
     Trace.LIKENESS: "looked for among the jobs that the vendor lists, and bound if nothing else can be it",
     Trace.NOTHING: "cannot be asked for; an operator must look in the console (`videogate tasks review`)",
 }
+NOUNS: Mapping[Rework, str] = {Rework.REMIX: "a remix", Rework.EDIT: "an edit", Rework.EXTEND: "an extension"}
 # What becomes of a vendor's job when its video is deleted, by whether it `cancels`.
 DELETED: Mapping[bool, str] = {
     True: "a video that is deleted in time is cancelled there",
@@ -93,9 +104,10 @@ def vendor_page(vendor: Vendor) -> str:
     lines += ["## Settings", "", "| variable | default |", "|---|---|", *_settings(vendor), ""]
     lines += ["## Models", ""]
     lines += ["| model | way | pictures | sizes | seconds | prompt |", "|---|---|---|---|---|---|"]
-    lines += [_model_row(way) for model in vendor.models.values() for way in model.ways]
+    lines += [_model_row(way) for model in vendor.models.values() for way in model.ways_to(None)]
     lines += ["", "A model with several ways takes the first that has room for the request's pictures;"]
-    lines += ["`metadata.action` may name one.", "", "## Metadata keys", "", *_options(vendor), ""]
+    lines += ["`metadata.action` may name one.", "", "## Videos from videos", "", *_reworks(vendor), ""]
+    lines += ["## Metadata keys", "", *_options(vendor), ""]
     if vendor.picture_options:
         keys = ", ".join(f"`{key}` ({role.value})" for key, role in vendor.picture_options.items())
         lines += [f"Pictures may also be links in `metadata`: {keys}.", ""]
@@ -148,11 +160,42 @@ def _jobs(vendor: Vendor) -> str:
 
 
 def _model_row(model: Model) -> str:
-    pictures = ", ".join(_count(role.value, *bounds) for role, bounds in model.pictures.counts.items()) or "none"
-    prompt = "needed" if model.prompt_needed else "optional"
     return (
-        f"| `{model.name}` | {model.way or '-'} | {pictures} | {_sizes(model.frames)} |"
-        f" {lengths_in_words(model.lengths)} | {prompt} |"
+        f"| `{model.name}` | {model.way or '-'} | {_pictures(model)} | {_sizes(model)} |"
+        f" {lengths_in_words(model.lengths)} | {_prompt(model)} |"
+    )
+
+
+def _pictures(model: Model) -> str:
+    return ", ".join(_count(role.value, *bounds) for role, bounds in model.pictures.counts.items()) or "none"
+
+
+def _prompt(model: Model) -> str:
+    return "needed" if model.prompt_needed else "optional"
+
+
+def _reworks(vendor: Vendor) -> Iterator[str]:
+    rows: dict[str, list[str]] = {}
+    for way in (way for model in vendor.models.values() for way in model.ways if way.from_video):
+        rows.setdefault(_rework_row(way, way.from_video), []).append(f"`{way.name}`")
+    if rows:
+        yield from ("| models | make | of | sizes | seconds | pictures | prompt |", "|---|---|---|---|---|---|---|")
+    else:
+        yield "None: no call for it is documented."
+    yield from (f"| {', '.join(names)} | {row}" for row, names in rows.items())
+
+
+def _rework_row(way: Model, rule: VideoRule | None) -> str:
+    assert rule is not None
+    whose = "a video that the same model made here"
+    if rule.any_model:
+        whose = "a video that any model of this vendor made here"
+    if rule.told is Told.LINK:
+        whose = f"any video made here, with `{PREFIX}PUBLIC_URL` set"
+    adds = "adds " if rule.rework is Rework.EXTEND else ""
+    return (
+        f"{NOUNS[rule.rework]} | {whose}{', or a file' if rule.as_file else ''} | {_sizes(way)} |"
+        f" {adds}{lengths_in_words(way.lengths)} | {_pictures(way)} | {_prompt(way)} |"
     )
 
 
@@ -160,21 +203,24 @@ def _count(role: str, least: int, most: int) -> str:
     return f"{role} {least}" if least == most else f"{role} {least}-{most}"
 
 
-def _sizes(rule: FrameRule) -> str:
-    match rule:
+def _sizes(model: Model) -> str:
+    match model.frames:
         case FrameTable(tiers, shaped):
             sizes = "; ".join(
                 f"{lines}P {', '.join(str(frame) for frame in each.values())}" for lines, each in tiers.items()
             )
             return f"{sizes}, as the picture's shape is nearest" if shaped else sizes
         case PictureFrames(tiers):
-            return f"{', '.join(f'{lines}P' for lines in tiers)} in the picture's shape"
+            giver = "source" if model.from_video else "picture"
+            return f"{', '.join(f'{lines}P' for lines in tiers)} in the {giver}'s shape"
+        case SourceFrames():
+            return "the source's own"
         case OpenFrames():
             return "the upstream's own"
 
 
 def _options(vendor: Vendor) -> Iterator[str]:
-    ways = [way for model in vendor.models.values() for way in model.ways]
+    ways = [way for model in vendor.models.values() for way in model.ways if way.options or not way.from_video]
     by_keys = sorted(ways, key=lambda way: sorted(way.options))
     for keys, group in groupby(by_keys, key=lambda way: sorted(way.options)):
         names = sorted({f"`{way.name}`{f' ({way.way})' if way.way else ''}" for way in group})

@@ -1,8 +1,9 @@
 """Recorded exchanges, and vendors that are answered from them.
 
-`tests/exchanges/<vendor>/<case>.json` holds one call each: `asked` (a request in our callers' words), `receipt` (a
-job that is looked at; `closer`: for a search, `cancel`: to be cancelled) or `lost` (a submit that is searched), the
-`request` that must leave, the `response` that comes back, and what we make of it.
+`tests/exchanges/<vendor>/<case>.json` holds one call each: `asked` (a request in our callers' words; `source`: the
+video that it begins with), `receipt` (a job that is looked at; `closer`: for a search, `cancel`: to be cancelled) or
+`lost` (a submit that is searched), the `request` that must leave, the `response` that comes back, and what we make of
+it.
 """
 
 import base64
@@ -22,9 +23,10 @@ from pydantic import SecretStr
 from videogate.engine.submit import check, lift
 from videogate.task.errors import NotUnderstood, OutcomeUnknown, Refused, Throttled, Unavailable
 from videogate.task.frames import Frame
-from videogate.task.model import Fit, Observation, Picture, Receipt, Role, TaskSpec
-from videogate.vendorkit.client import Download, VendorClient
-from videogate.vendorkit.contract import Order, OrderPicture, Vendor
+from videogate.task.model import Fit, Observation, Picture, Receipt, Rework, Role, Source, TaskSpec
+from videogate.vendorkit.client import Download, FilePart, VendorClient
+from videogate.vendorkit.contract import Order, OrderPicture, OrderSource, Vendor
+from videogate.vendorkit.fit import NO_FOOTAGE, Footage
 from videogate.vendorkit.tracing import Lost, Sighting
 from videogate.vendors import discover
 
@@ -126,12 +128,14 @@ def open_vendor(kind: type[Vendor], *answers: httpx.Response | Exception, **sett
 
 def order_of(vendor: Vendor, asked: Mapping[str, Any]) -> Order:
     """The order that becomes of a request in a caller's words, checked and fitted as the engine does it."""
-    words = {key: value for key, value in asked.items() if key != "pictures"}
+    words = {key: value for key, value in asked.items() if key not in ("pictures", "source")}
     pictures = tuple(_picture(number, each) for number, each in enumerate(asked.get("pictures", ())))
     files = {str(number): base64.b64decode(each["file"]["base64"]) for number, each in _files(asked)}
     model = vendor.models[asked["model"]]
-    spec = lift(TaskSpec(**{"fit": Fit.NEAREST, **words}, pictures=pictures), vendor)
-    ready, fitted = check(spec, vendor, model)
+    begun = asked.get("source")
+    source = Source(Rework(begun["rework"]), "video_1") if begun else None
+    spec = lift(TaskSpec(**{"fit": Fit.NEAREST, **words}, pictures=pictures, source=source), vendor)
+    ready, fitted = check(spec, vendor, model, _footage(begun) if begun else NO_FOOTAGE)
     return Order(
         client_ref="vg0123",
         model=next(way for way in model.ways if way.way == fitted.way),
@@ -141,7 +145,21 @@ def order_of(vendor: Vendor, asked: Mapping[str, Any]) -> Order:
         asked_seconds=ready.seconds,
         pictures=tuple(_ready(picture, files) for picture in ready.pictures),
         options=ready.options,
+        source=_source(begun) if begun else None,
     )
+
+
+def _footage(given: Mapping[str, Any]) -> Footage:
+    if "size" not in given:
+        return NO_FOOTAGE
+    width, height = given["size"].split("x")
+    return Footage(Frame(int(width), int(height)), given["seconds"])
+
+
+def _source(given: Mapping[str, Any]) -> OrderSource:
+    receipt = Receipt(given["receipt"], given.get("handle", {})) if "receipt" in given else None
+    film = FilePart("video.mp4", base64.b64decode(given["film"]), "video/mp4") if "film" in given else None
+    return OrderSource(Rework(given["rework"]), receipt, given.get("link"), film)
 
 
 def _files(asked: Mapping[str, Any]) -> list[tuple[int, dict[str, Any]]]:
@@ -233,6 +251,7 @@ async def play(vendor: Vendor, exchange: Exchange) -> dict[str, Any]:
 def _sighted(seen: Sighting) -> dict[str, Any]:
     shown = {"client_ref": seen.client_ref, "model": seen.model, "prompt": seen.prompt, "created_at": seen.created_at}
     handle = {"handle": dict(seen.receipt.handle)} if seen.receipt.handle else {}
+    shown["remix_of"] = seen.remix_of
     told = {name: value for name, value in shown.items() if value is not None}
     return {"receipt": seen.receipt.vendor_task_id, **handle, **told}
 
@@ -243,6 +262,7 @@ def _seen(seen: Observation) -> dict[str, Any]:
         found["progress"] = seen.progress
     if seen.artifact:
         found["artifact"] = seen.artifact.url
+        found |= {"result": seen.artifact.id} if seen.artifact.id else {}
     if seen.failure:
         found["failure"] = _failed(seen.failure)
     return found

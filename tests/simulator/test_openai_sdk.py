@@ -136,6 +136,65 @@ def test_remix(client: openai.OpenAI, film: Callable[[bytes], str]) -> None:
     assert film(client.videos.download_content(done.id).content) == "480x320 8"
 
 
+def test_edit_and_extend(client: openai.OpenAI, film: Callable[[bytes], str]) -> None:
+    """An edit keeps its source's shape and length, an extension adds to it; the source is an id or a film."""
+    source = client.videos.create_and_poll(prompt="a lighthouse", size="480x320", seconds="4", poll_interval_ms=100)  # type: ignore[arg-type]
+    content = client.videos.download_content(source.id).content
+    by_id: dict[str, Any] = {"video": openai.omit, "extra_body": {"video": {"id": source.id}}}
+
+    made = [
+        client.videos.edit(prompt="in fog", **by_id),
+        client.videos.edit(prompt="in fog", video=content),
+        client.videos.extend(prompt="and on", seconds="8", **by_id),
+        client.videos.extend(prompt="and on", seconds="8", video=("a.mp4", content, "video/mp4")),
+    ]
+
+    assert [video.seconds for video in made] == ["4", "4", "12", "12"]
+    assert [video.remixed_from_video_id for video in made] == [None] * 4
+    for video, shown in zip(made, ["480x320 4"] * 2 + ["480x320 12"] * 2, strict=True):
+        client.videos.poll(video.id, poll_interval_ms=100)
+        assert film(client.videos.download_content(video.id).content) == shown
+
+
+def test_what_is_no_source(client: openai.OpenAI, strict: openai.OpenAI) -> None:
+    """An unknown id, an unfinished video, a file that is no film, a length not of OpenAI's: each is refused."""
+    early = client.videos.create(prompt="x")
+    by_id: dict[str, Any] = {"video": openai.omit, "extra_body": {"video": {"id": "video_unknown"}}}
+    with pytest.raises(openai.NotFoundError, match="video_unknown"):
+        client.videos.edit(prompt="x", **by_id)
+    with pytest.raises(openai.BadRequestError, match="completed") as unfinished:
+        client.videos.extend(prompt="x", seconds="4", **{**by_id, "extra_body": {"video": {"id": early.id}}})
+    assert unfinished.value.param == "video"
+    with pytest.raises(openai.BadRequestError, match="Unsupported file"):
+        client.videos.edit(prompt="x", video=("a.mp4", b"meow", "video/mp4"))
+    with pytest.raises(openai.BadRequestError, match="expected a file or an object"):
+        client.videos.edit(prompt="x", video=openai.omit)  # type: ignore[arg-type]
+    source = strict.videos.create_and_poll(prompt="x", poll_interval_ms=100)
+    with pytest.raises(openai.BadRequestError, match="'5'"):
+        strict.videos.extend(prompt="x", seconds="5", video=openai.omit, extra_body={"video": {"id": source.id}})  # type: ignore[arg-type]
+
+
+def test_characters(client: openai.OpenAI) -> None:
+    """A character is made of a film, can be read, and shown in a video; at most two, and none that is not there."""
+    video = client.videos.create_and_poll(prompt="a cat", poll_interval_ms=100)
+    made = client.videos.create_character(name="Bob", video=client.videos.download_content(video.id).content)
+
+    assert made.id is not None
+    assert client.videos.get_character(made.id).model_dump() == made.model_dump()
+    assert made.name == "Bob"
+    for headers in ({}, AS_JSON):
+        shown = {"characters": [{"id": made.id}]}
+        assert client.videos.create(prompt="Bob", extra_body=shown, extra_headers=headers).status == "queued"
+    with pytest.raises(openai.NotFoundError, match="char_none"):
+        client.videos.create(prompt="x", extra_body={"characters": [{"id": "char_none"}]})
+    with pytest.raises(openai.BadRequestError, match="at most 2"):
+        client.videos.create(prompt="x", extra_body={"characters": [{"id": made.id}] * 3})
+    with pytest.raises(openai.NotFoundError):
+        client.videos.get_character("char_none")
+    with pytest.raises(openai.BadRequestError, match="name"):
+        client.videos.create_character(name="", video=b"x")
+
+
 def test_errors_are_the_sdks_own_classes(root: str, client: openai.OpenAI, fault: Callable[..., None]) -> None:
     """Each refusal becomes the SDK's class for it, with OpenAI's type and code."""
     with pytest.raises(openai.BadRequestError) as bad:

@@ -36,7 +36,7 @@ async def forget(shop: Shop, owner: str, task_id: str) -> Deleted:
         await _remove(shop, task, task.content)
     if task.state is TaskState.INTENT:
         spec, _ = await shop.tasks.request(task.id)
-        await shop.inputs.drop(spec.pictures)
+        await shop.inputs.drop(spec.files)
     return Deleted(task, bill)
 
 

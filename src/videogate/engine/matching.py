@@ -25,7 +25,8 @@ def may_be(lost: LostSubmit, seen: Sighting) -> bool:
         return seen.client_ref == lost.client_ref
     in_time = seen.created_at is None or -EARLY <= seen.created_at - lost.sent_at <= LATE
     right_model = seen.model is None or seen.model == lost.model
-    return in_time and right_model and (seen.prompt is None or _same(seen.prompt, lost.prompt))
+    right_source = seen.remix_of is None or seen.remix_of == lost.remix_of
+    return in_time and right_model and right_source and (seen.prompt is None or _same(seen.prompt, lost.prompt))
 
 
 def by_likeness(

@@ -132,7 +132,7 @@ async def _not_found(shop: Shop, vendor: Vendor, lost: LostSubmit, *, answered: 
 
 async def _ended(shop: Shop, lost: LostSubmit) -> None:
     spec, _ = await shop.tasks.request(lost.task_id)
-    await shop.inputs.drop(spec.pictures)
+    await shop.inputs.drop(spec.files)
 
 
 async def _alarm_of_strangers(shop: Shop, vendor: Vendor, seen: list[Sighting]) -> None:

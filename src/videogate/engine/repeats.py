@@ -7,7 +7,7 @@ from typing import Any
 
 from videogate.engine.shop import Shop, log
 from videogate.store.tasks import KEY_KEPT
-from videogate.task.model import TaskSpec
+from videogate.task.model import Source, TaskSpec
 
 FORGET_EVERY = 3_600.0  # seconds
 
@@ -15,13 +15,22 @@ FORGET_EVERY = 3_600.0  # seconds
 def fingerprint(spec: TaskSpec) -> str:
     """Equal for requests that ask for the same, in whichever form they came. `spec` is not yet fitted to a model.
 
-    A picture counts by its role and its bytes, or its link: the name of its file is new with every try.
+    A picture counts by its role and its bytes, or its link: the name of its file is new with every try. A video that it
+    begins with counts by what is to be made of it and its id, or its bytes.
     """
     pictures = [_present({"role": each.role, "url": each.url, "sha256": each.sha256}) for each in spec.pictures]
     # What was not given is left out: a field that a later version adds changes no fingerprint of today.
-    asked = _present({**asdict(spec), "pictures": pictures})
+    asked = _present({**asdict(spec), "pictures": pictures, "source": _source(spec.source)})
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return sha256(text.encode()).hexdigest()
+
+
+def _source(source: Source | None) -> dict[str, Any]:
+    """The video that it begins with, by our id or by its bytes."""
+    if source is None:
+        return {}
+    film = source.film.sha256 if source.film else None
+    return _present({"rework": source.rework, "video_id": source.video_id, "sha256": film})
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from videogate.engine import schedule
 from videogate.engine.gates import WELL, Went, went
 from videogate.engine.reconcile import lost_track
 from videogate.engine.shop import NETWORK_PAUSE, Shop, drop_inputs, tell
+from videogate.engine.sources import order_source
 from videogate.faultpoints import faultpoint
 from videogate.store.ledger import Claim
 from videogate.task.errors import (
@@ -177,4 +178,5 @@ async def _order(shop: Shop, vendor: Vendor, claim: Claim) -> Order:
         callback_url=shop.callback_url(vendor, claim.attempt.client_ref),
         pictures=tuple(pictures),
         options=spec.options,
+        source=await order_source(shop, vendor, claim, spec, model),
     )

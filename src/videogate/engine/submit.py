@@ -3,25 +3,46 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from videogate.engine import sources
 from videogate.engine.forget import forget
 from videogate.engine.repeats import fingerprint, key_digest
 from videogate.engine.shop import Shop, log
-from videogate.task.errors import Busy, CallerGone, InvalidRequest
+from videogate.engine.sources import SHOWN_MODELS, Choice
+from videogate.task.errors import Busy, CallerGone, CharacterNotFound, InvalidRequest, VideoExpired, VideoNotFound
 from videogate.task.frames import Frame
-from videogate.task.model import Added, Adjustment, Deleted, Fitted, NewTask, Picture, Repeat, Role, Task, TaskSpec
+from videogate.task.model import (
+    Added,
+    Adjustment,
+    Deleted,
+    Fitted,
+    NewTask,
+    Picture,
+    Repeat,
+    Role,
+    Task,
+    TaskSpec,
+    Trying,
+)
 from videogate.vendorkit import inputs
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.facts import Model
-from videogate.vendorkit.fit import fit
+from videogate.vendorkit.fit import NO_FOOTAGE, Footage, fit
 from videogate.vendorkit.values import is_empty
 
 DISK_PAUSE = 60.0  # seconds; until somebody has made room
-SHOWN_MODELS = 12  # names in an error text
 NO_REPEAT = Repeat()
 
 
 async def _stays() -> bool:
     return False
+
+
+async def _no_callbacks(_owner: str, _url: str) -> None:
+    raise InvalidRequest("This gateway calls nobody back.", param="callback_url", code="callback_url_not_allowed")
+
+
+def _as_given(_owner: str, _vendor: Vendor, spec: TaskSpec) -> TaskSpec:
+    return spec
 
 
 class Submissions:
@@ -31,12 +52,23 @@ class Submissions:
         shop: stores and vendors.
         aliases: model names that stand for others.
         wake: tells the poller that something is due.
+        callbacks: raises InvalidRequest for a link that a key may not have itself told of its video's end.
+        named: gives a caller's characters the ids that a vendor knows them by.
     """
 
-    def __init__(self, shop: Shop, aliases: Mapping[str, str], wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        shop: Shop,
+        aliases: Mapping[str, str],
+        wake: Callable[[], None],
+        callbacks: Callable[[str, str], Awaitable[None]] = _no_callbacks,
+        named: Callable[[str, Vendor, TaskSpec], TaskSpec] = _as_given,
+    ) -> None:
         self._shop = shop
         self._aliases = aliases
         self._wake = wake
+        self._callbacks = callbacks
+        self._named = named
 
     async def create(
         self,
@@ -55,24 +87,35 @@ class Submissions:
             repeat: what the caller said about earlier tries. A task that one of them made is the answer to this one.
             gone: whether the caller has hung up.
 
-        Raises InvalidRequest, naming the parameter, before anything is stored or spent, Busy and CallerGone.
+        Raises InvalidRequest, naming the parameter, before anything is stored or spent, Busy and CallerGone; for the
+        video that it begins with VideoNotFound and VideoExpired, for its characters CharacterNotFound.
         """
-        vendor, model = self._find(spec.model)
+        if spec.callback_url is not None:
+            await self._callbacks(owner, spec.callback_url)
+        trying = self._trying(owner, spec, repeat)
+        try:
+            choice = await self._choose(owner, spec)
+        except (VideoNotFound, VideoExpired, InvalidRequest):
+            # A repeated request is answered as the first was, whatever has become of the video that it begins with.
+            again = await self._shop.tasks.made_before(trying) if spec.source else None
+            if again is None:
+                raise
+            await self._shop.inputs.drop(spec.files)
+            return _repeated(again, request_id)
+        vendor, model = choice.vendor, choice.model
         if not self._shop.disk.has_room():
             raise Busy("The gateway's disk is nearly full, so it takes no new videos. Nothing was spent.", DISK_PAUSE)
-        lifted = await self._take_in(lift(spec, vendor))
+        lifted = await self._take_in(lift(choice.spec, vendor))
         try:
-            checked = check(lifted, vendor, model)
-            new = self._new(spec, vendor, model, checked, owner=owner, request_id=request_id, repeat=repeat)
-            added = await self._add(new, gone)
-        except (InvalidRequest, CallerGone, Busy):
-            await self._shop.inputs.drop(lifted.pictures)
+            checked = check(self._named(owner, vendor, lifted), vendor, model, choice.footage)
+            added = await self._add(self._new(trying, vendor, model, checked, request_id), gone)
+        except (InvalidRequest, CharacterNotFound, CallerGone, Busy):
+            await self._shop.inputs.drop(lifted.files)
             raise
         task = added.task
         if not added.new:
-            await self._shop.inputs.drop(lifted.pictures)
-            log.info("task_repeated", task=task.id, request_id=request_id, owner=owner, state=task.state.value)
-            return task
+            await self._shop.inputs.drop(lifted.files)
+            return _repeated(task, request_id)
         log.info(
             "task_accepted",
             task=task.id,
@@ -92,22 +135,31 @@ class Submissions:
         """
         return await forget(self._shop, owner, task_id)
 
+    def _trying(self, owner: str, asked: TaskSpec, repeat: Repeat) -> Trying:
+        key = None if repeat.key is None else key_digest(repeat.key)
+        return Trying(owner, self._shop.clock(), fingerprint(asked), repeat.tries, key)
+
+    async def _choose(self, owner: str, spec: TaskSpec) -> Choice:
+        source = spec.source
+        if source is None:
+            return Choice(spec, *self._find(spec.model))
+        made = await sources.find(self._shop, owner, source)
+        if made is not None and not spec.model:
+            vendor, model = sources.maker(self._shop, made, source)
+            spec = replace(spec, model=made.model)
+        else:
+            vendor, model = self._find(spec.model)
+        await sources.hold(self._shop, source, made, vendor, model)
+        return Choice(spec, vendor, model, sources.footage(made))
+
     def _new(
-        self,
-        asked: TaskSpec,
-        vendor: Vendor,
-        model: Model,
-        checked: tuple[TaskSpec, Fitted],
-        *,
-        owner: str,
-        request_id: str,
-        repeat: Repeat,
+        self, trying: Trying, vendor: Vendor, model: Model, checked: tuple[TaskSpec, Fitted], request_id: str
     ) -> NewTask:
         prepared, fitted = checked
-        now = self._shop.clock()
+        now = trying.at
         return NewTask(
             id=self._shop.new_id("video_"),
-            owner=owner,
+            owner=trying.owner,
             spec=prepared,
             fitted=fitted,
             vendor=vendor.name,
@@ -117,9 +169,9 @@ class Submissions:
             created_at=now,
             deadline_at=now + self._shop.terms.deadline,
             request_id=request_id,
-            fingerprint=fingerprint(asked),
-            tries=repeat.tries,
-            idempotency=None if repeat.key is None else key_digest(repeat.key),
+            fingerprint=trying.fingerprint,
+            tries=trying.tries,
+            idempotency=trying.idempotency,
         )
 
     async def _add(self, new: NewTask, gone: Callable[[], Awaitable[bool]]) -> Added:
@@ -156,6 +208,11 @@ class Submissions:
         )
 
 
+def _repeated(task: Task, request_id: str) -> Task:
+    log.info("task_repeated", task=task.id, request_id=request_id, owner=task.owner, state=task.state.value)
+    return task
+
+
 def lift(spec: TaskSpec, vendor: Vendor) -> TaskSpec:
     """Give everything among the options that is a size, a length or a picture its place in the request.
 
@@ -165,22 +222,23 @@ def lift(spec: TaskSpec, vendor: Vendor) -> TaskSpec:
     return inputs.lift_pictures(flat, vendor.picture_options)
 
 
-def check(lifted: TaskSpec, vendor: Vendor, offered: Model) -> tuple[TaskSpec, Fitted]:
+def check(lifted: TaskSpec, vendor: Vendor, offered: Model, footage: Footage = NO_FOOTAGE) -> tuple[TaskSpec, Fitted]:
     """Hold a request against what the model can do: the request as it will be sent, and how it was fitted.
 
-    Raises InvalidRequest.
+    `footage` is what is known of the video that it begins with. Raises InvalidRequest.
     """
     model = inputs.choose_way(lifted, offered)
     if model.prompt_needed and not lifted.prompt.strip():
         raise InvalidRequest("prompt must say what the video shows.", param="prompt", code="missing_required_parameter")
     pictures = inputs.arrange(lifted, model, vendor.models.values())
-    given = {key: value for key, value in lifted.options.items() if key != "action" or not offered.others}
+    choice = inputs.chooses(lifted, offered)
+    given = {key: value for key, value in lifted.options.items() if key != "action" or not choice}
     options, unused = inputs.unused_options(given, model)
     for name in sorted(model.required_options - {key for key, value in options.items() if not is_empty(value)}):
         raise InvalidRequest(
             f"{model.name} needs metadata.{name}.", param=f"metadata.{name}", code="missing_required_parameter"
         )
-    fitted = fit(lifted, model, _shape_giver(pictures))
+    fitted = fit(lifted, model, _shape_giver(pictures), footage)
     ready = replace(lifted, pictures=pictures, options=options)
     return ready, _with(fitted, unused)
 

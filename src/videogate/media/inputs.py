@@ -12,7 +12,7 @@ from io import BytesIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from videogate.media.fetch import SafeFetcher
@@ -20,10 +20,13 @@ from videogate.media.pictures import identify
 from videogate.media.storage import sync
 from videogate.task.errors import Busy, InvalidRequest
 from videogate.task.frames import Frame
-from videogate.task.model import Picture, Role
+from videogate.task.model import Film, Picture, Role
 
+T = TypeVar("T")
 BLOCK = 256 * 1024
 PICTURE_BYTES = 20 * 1024 * 1024
+FILM_BYTES = 64 * 1024 * 1024  # a film is sent on whole, from memory
+FILM_HEAD = 12  # bytes that tell what kind of video it is
 _DATA_URL = re.compile(r"data:(?P<mime>[\w.+/-]*)(?:;[\w=.-]+)*?(?P<base64>;base64)?,", re.ASCII)
 
 
@@ -41,19 +44,28 @@ class InputSpool:
         Raises InvalidRequest, naming `param`, if it is none, and Busy if the disk takes no file.
         """
         source = BytesIO(content) if isinstance(content, bytes) else content
-        return await asyncio.to_thread(self._store, role, source, param)
+        path, length, digest, (mime, frame) = await asyncio.to_thread(
+            self._keep, source, param, PICTURE_BYTES, _identify
+        )
+        return Picture(role, key=path.name, mime=mime, frame=frame, length=length, sha256=digest)
 
-    def _store(self, role: Role, source: BinaryIO, param: str) -> Picture:
+    async def store_film(self, content: BinaryIO, param: str) -> Film:
+        """Keep an uploaded video likewise. Raises as `store` does."""
+        path, length, digest, mime = await asyncio.to_thread(self._keep, content, param, FILM_BYTES, _film_type)
+        return Film(path.name, mime, length, digest)
+
+    def _keep(
+        self, source: BinaryIO, param: str, most: int, look: Callable[[Path, str], T]
+    ) -> tuple[Path, int, str, T]:
         path = self._folder / token_hex(16)
         try:
-            length, digest = _copy(source, path, param)
-            mime, frame = _identify(path, param)
+            length, digest = _copy(source, path, param, most)
+            return path, length, digest, look(path, param)
         except BaseException as error:
             path.unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise Busy("The gateway cannot store a file just now. Nothing was spent; try again.") from error
             raise
-        return Picture(role, key=path.name, mime=mime, frame=frame, length=length, sha256=digest)
 
     async def take(self, picture: Picture, param: str) -> Picture:
         """Bring a picture that came as text to its stored form: a data URL becomes a file, a link stays a link.
@@ -82,11 +94,15 @@ class InputSpool:
         mime, _ = identify(content)
         return None, mime, partial(bytes, content)
 
-    async def drop(self, pictures: Iterable[Picture]) -> None:
-        """Remove the files of these pictures."""
-        for picture in pictures:
-            if picture.key is not None:
-                (self._folder / picture.key).unlink(missing_ok=True)
+    async def film(self, film: Film) -> bytes:
+        """A kept video, whole."""
+        return await asyncio.to_thread((self._folder / film.key).read_bytes)
+
+    async def drop(self, inputs: Iterable[Picture | Film]) -> None:
+        """Remove the files of these inputs."""
+        for each in inputs:
+            if each.key is not None:
+                (self._folder / each.key).unlink(missing_ok=True)
 
     def sweep(self, in_use: set[str]) -> int:
         """Remove files that no task needs, left by a crash. Returns how many."""
@@ -96,14 +112,14 @@ class InputSpool:
         return len(orphans)
 
 
-def _copy(source: BinaryIO, path: Path, param: str) -> tuple[int, str]:
+def _copy(source: BinaryIO, path: Path, param: str, most: int) -> tuple[int, str]:
     """Copy to a new file and sync it; its length and digest. Raises InvalidRequest if it is too large."""
     length, digest = 0, sha256()
     with path.open("xb") as file:
         while block := source.read(BLOCK):
             length += len(block)
-            if length > PICTURE_BYTES:
-                raise InvalidRequest(f"{param} is larger than {PICTURE_BYTES} bytes.", param=param)
+            if length > most:
+                raise InvalidRequest(f"{param} is larger than {most} bytes.", param=param)
             digest.update(block)
             file.write(block)
         file.flush()
@@ -118,6 +134,21 @@ def _identify(path: Path, param: str) -> tuple[str, Frame]:
             return identify(b"", param)
         with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
             return identify(content, param)
+
+
+def film_type(head: bytes, param: str) -> str:
+    """The media type of an MP4 or QuickTime file by its first bytes.
+
+    Raises InvalidRequest, naming `param`, for anything else.
+    """
+    if head[4:8] != b"ftyp":
+        raise InvalidRequest(f"{param} must be a video: an MP4 or MOV file.", param=param, code="unsupported_input")
+    return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
+
+
+def _film_type(path: Path, param: str) -> str:
+    with path.open("rb") as file:
+        return film_type(file.read(FILM_HEAD), param)
 
 
 def decode_data_url(url: str, param: str) -> bytes:

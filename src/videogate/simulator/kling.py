@@ -86,7 +86,9 @@ class _Api:
         base = here(request)
         job = await self._job(path, given, base)
         job.suffer(fault)
-        await self._world.accept(job, **await witnessed(request), client_ref=job.details["external"])
+        await self._world.accept(
+            job, **await witnessed(request), client_ref=job.details["external"], source=job.details.get("source")
+        )
         if callback := given.get("callback_url"):
             self._callbacks.follow(job, str(callback), lambda stage: _told(self._record(base, job, stage)))
         accepted = self._record(base, job, Stage.QUEUED)
@@ -160,7 +162,7 @@ class _Api:
         job.details = {"path": path, "external": external, "video": world.uuid(), "units": f"{made.units:g}"}
         job.details["marked"] = given.get("watermark_info") == {"enabled": True}
         if source is not None:
-            job.details["parent"] = self._video(base, source)
+            job.details |= {"parent": self._video(base, source), "source": source.id}
         if late is not None:
             job.ends, job.ends_as, job.details["reason"] = job.begins, Stage.FAILED, late.message
         if external is not None:

@@ -3,7 +3,9 @@
 https://platform.openai.com/docs/api-reference/videos, read 2026-11-23.
 """
 
+import asyncio
 import re
+import time
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +15,15 @@ from starlette.routing import BaseRoute, Route
 from videogate.simulator.faults import Fault
 from videogate.simulator.pictures import Picture
 from videogate.simulator.sora_inputs import error, invalid, read_fields, read_prompt
+from videogate.simulator.sora_sources import (
+    Character,
+    Source,
+    finished,
+    read_characters,
+    read_film,
+    read_name,
+    read_source,
+)
 from videogate.simulator.vendor import Refused, film, guarded, whole, witnessed
 from videogate.simulator.world import Job, Stage, World
 
@@ -65,6 +76,10 @@ def routes(world: World) -> list[BaseRoute]:
     return [
         route("/videos", "submit", api.create, "POST"),
         route("/videos", "list", api.list, "GET"),
+        route("/videos/edits", "submit", api.edit, "POST"),
+        route("/videos/extensions", "submit", api.extend, "POST"),
+        route("/videos/characters", "character", api.character, "POST"),
+        route("/videos/characters/{id}", "character", api.find_character, "GET"),
         route("/videos/{id}", "poll", api.retrieve, "GET"),
         route("/videos/{id}", "delete", api.delete, "DELETE"),
         route("/videos/{id}/remix", "submit", api.remix, "POST"),
@@ -76,24 +91,56 @@ def routes(world: World) -> list[BaseRoute]:
 class _Api:
     def __init__(self, world: World) -> None:
         self._world = world
+        self._characters: dict[str, Character] = {}
 
     async def create(self, request: Request, fault: Fault | None) -> Response:
         self._authorize(request)
         fields = await read_fields(request)
         width, height = self._size(fields)
         self._picture(fields, width, height)
+        read_characters(fields, self._characters)
         model = str(fields.get("model") or "sora-2")
         job = self._job(read_prompt(fields), model, width, height, self._seconds(fields))
         return await self._accepted(request, job, fault)
 
     async def remix(self, request: Request, fault: Fault | None) -> Response:
-        source = self._find(request)
-        if source.stage()[0] is not Stage.DONE:
-            raise invalid("Only a completed video can be remixed.", "video_id")
+        source = finished(self._find(request), "video_id")
         prompt = read_prompt(await read_fields(request))
-        job = self._job(prompt, source.model, source.width, source.height, source.seconds)
-        job.details["remixed_from"] = source.id
-        return await self._accepted(request, job, fault)
+        return await self._reworked(request, source, prompt, source.seconds, fault, remixed_from=source.id)
+
+    async def edit(self, request: Request, fault: Fault | None) -> Response:
+        self._authorize(request)
+        fields = await read_fields(request)
+        source = await read_source(fields, self._known)
+        return await self._reworked(request, source, read_prompt(fields), source.seconds, fault)
+
+    async def extend(self, request: Request, fault: Fault | None) -> Response:
+        self._authorize(request)
+        fields = await read_fields(request)
+        source = await read_source(fields, self._known)
+        if not fields.get("seconds"):
+            message = "Missing required parameter: 'seconds'."
+            raise Refused(error(400, message, code="missing_required_parameter", param="seconds"))
+        total = source.seconds + self._seconds(fields)
+        return await self._reworked(request, source, read_prompt(fields), total, fault)
+
+    async def character(self, request: Request, _fault: Fault | None) -> Response:
+        self._authorize(request)
+        fields = await read_fields(request)
+        name, film = read_name(fields), fields.get("film")
+        if not isinstance(film, bytes):
+            raise invalid("Invalid type for 'video': expected a file.", "video")
+        await asyncio.to_thread(read_film, film)
+        made = Character(f"char_{self._world.hex(16)}", name, int(time.time()))
+        self._characters[made.id] = made
+        return self._answer({"id": made.id, "name": made.name, "created_at": made.created})
+
+    async def find_character(self, request: Request, _fault: Fault | None) -> Response:
+        self._authorize(request)
+        found = self._characters.get(request.path_params["id"])
+        if found is None:
+            raise Refused(error(404, f"Character with id '{request.path_params['id']}' not found."))
+        return self._answer({"id": found.id, "name": found.name, "created_at": found.created})
 
     async def retrieve(self, request: Request, fault: Fault | None) -> Response:
         job = self._find(request)
@@ -156,9 +203,12 @@ class _Api:
 
     def _find(self, request: Request) -> Job:
         self._authorize(request)
-        job = self._world.find(NAME, request.path_params["id"])
+        return self._known(request.path_params["id"])
+
+    def _known(self, name: str) -> Job:
+        job = self._world.find(NAME, name)
         if job is None or "deleted" in job.details:
-            raise Refused(error(404, f"Video with id '{request.path_params['id']}' not found."))
+            raise Refused(error(404, f"Video with id '{name}' not found."))
         return job
 
     def _size(self, fields: dict[str, Any]) -> tuple[int, int]:
@@ -191,9 +241,16 @@ class _Api:
         hexed = self._world.hex
         return Job(NAME, f"video_{hexed(16)}", model, prompt, width, height, seconds, *times, token=hexed(24))
 
-    async def _accepted(self, request: Request, job: Job, fault: Fault | None) -> Response:
+    async def _reworked(
+        self, request: Request, source: Source, prompt: str, seconds: float, fault: Fault | None, **details: Any
+    ) -> Response:
+        job = self._job(prompt, source.model, source.width, source.height, seconds)
+        job.details.update(details)
+        return await self._accepted(request, job, fault, source=source.id)
+
+    async def _accepted(self, request: Request, job: Job, fault: Fault | None, source: str | None = None) -> Response:
         job.suffer(fault)
-        await self._world.accept(job, **await witnessed(request))
+        await self._world.accept(job, **await witnessed(request), source=source)
         return self._answer(self._video(job))
 
     def _answer(self, body: dict[str, Any]) -> Response:

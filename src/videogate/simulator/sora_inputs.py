@@ -1,4 +1,4 @@
-"""What a request in OpenAI's video format says: forms and JSON, and the picture that may come with it.
+"""What a request in OpenAI's video format says: forms and JSON, and the picture or film that may come with it.
 
 https://platform.openai.com/docs/api-reference/videos, read 2026-11-23.
 """
@@ -44,7 +44,7 @@ def read_prompt(fields: dict[str, Any]) -> str:
 
 
 async def read_fields(request: Request) -> dict[str, Any]:
-    """The request's fields; a reference picture that came with it is `picture`. Raises Refused."""
+    """The request's fields; a reference picture that came with it is `picture`, a film `film`. Raises Refused."""
     await request.body()  # kept, for the ledger's digest
     json = request.headers.get("content-type", "").startswith("application/json")
     try:
@@ -72,6 +72,11 @@ def _json(body: Any) -> dict[str, Any]:
 async def _form(form: FormData) -> dict[str, Any]:
     fields: dict[str, Any] = {key: value for key, value in form.items() if isinstance(value, str)}
     inside = {key: fields[f"input_reference[{key}]"] for key in _LINKS if f"input_reference[{key}]" in fields}
+    if isinstance(film := form.get("video"), UploadFile):
+        fields["film"] = await film.read()
+    elif named := fields.get("video[id]"):
+        fields["video"] = {"id": named}
+    fields["characters"] = [{"id": each} for each in form.getlist("characters[][id]")]
     upload = form.get("input_reference")
     if isinstance(upload, UploadFile):
         fields["picture"] = _read(await upload.read())

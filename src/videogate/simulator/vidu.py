@@ -92,7 +92,9 @@ class _Api:
         given = {name: value for name, value in (await _body(request)).items() if value is not None}
         job, used = await self._job(request.url.path.rpartition("/")[2], given)
         job.suffer(fault)
-        await self._world.accept(job, **await witnessed(request), client_ref=used.get("payload") or None)
+        begun = self._maker(given.get("video_creation_id"))
+        ledger = {"client_ref": used.get("payload") or None, "source": begun.id if begun else None}
+        await self._world.accept(job, **await witnessed(request), **ledger)
         if given.get("callback_url"):
             base = here(request)
             self._callbacks.follow(job, str(given["callback_url"]), lambda: self._record(base, job))
@@ -190,9 +192,14 @@ class _Api:
         return least + int(self._world.hex(10), 16) % (beyond - least)
 
     def _source(self, creation: str) -> Source | None:
+        job = self._maker(creation)
+        return Source(job.width, job.height, job.seconds) if job else None
+
+    def _maker(self, creation: Any) -> Job | None:
+        """The finished job that made a video."""
         for job in self._world.of(NAME):
             if job.details["creation"] == creation and job.stage()[0] is Stage.DONE:
-                return Source(job.width, job.height, job.seconds)
+                return job
         return None
 
     def _record(self, base: str, job: Job) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class _Api:
         self._limit(f"submit.{model.name}", model.rate)
         job = await self._job(request, model, body)
         job.suffer(fault)
-        await self._world.accept(job, **await witnessed(request))
+        await self._world.accept(job, **await witnessed(request), source=_edited(body["input"]))
         output = {"task_status": "PENDING", "task_id": job.id}
         return JSONResponse({"output": output, "request_id": job.details["request_id"]})
 
@@ -258,6 +258,13 @@ class _Api:
             "task_id": job.id,
             "user_api_unique_key": f"apikey:v1:aigc:{BY_NAME[job.model].group}:video-synthesis:{job.model}",
         }
+
+
+def _edited(given: dict[str, Any]) -> Any:
+    """The link of the film that a request edits."""
+    media = given.get("media")
+    films = [each["url"] for each in media if each.get("type") == "video"] if isinstance(media, list) else []
+    return films[0] if films else None
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -17,12 +17,15 @@ _SECRET = "server"  # noqa: S105 (the row's name)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One API key, without the key. `dialect` is the dialect that its callers read, if it is set."""
+    """One API key, without the key. `dialect` is the dialect that its callers read, if it is set; `callbacks` tells
+    whether its requests may name a receiver of their own.
+    """
 
     id: str
     name: str
     dialect: str | None
     revoked: bool
+    callbacks: bool = False
 
 
 class KeyStore:
@@ -54,12 +57,19 @@ class KeyStore:
         rows = await self._database.read(lambda connection: connection.execute(query).mappings().all())
         return [_to_key(row) for row in rows]
 
-    async def create(self, name: str, dialect: str | None, now: float) -> tuple[Key, str]:
+    async def create(self, name: str, dialect: str | None, now: float, *, callbacks: bool = False) -> tuple[Key, str]:
         """Make a key. The second value is the key itself: it is shown once and kept nowhere."""
-        key = Key("key_" + token_hex(8), name, dialect, revoked=False)
+        key = Key("key_" + token_hex(8), name, dialect, revoked=False, callbacks=callbacks)
         value = "vg-" + token_urlsafe(32)
         digest = key_digest(await self.server_secret(), value)
-        row = {"id": key.id, "name": name, "digest": digest, "dialect": dialect, "created_at": micros(now)}
+        row = {
+            "id": key.id,
+            "name": name,
+            "digest": digest,
+            "dialect": dialect,
+            "callbacks": callbacks,
+            "created_at": micros(now),
+        }
         await self._database.write(lambda connection: connection.execute(insert(api_key).values(row)) and None)
         return key, value
 
@@ -76,6 +86,11 @@ def key_digest(server_secret: bytes, key: str) -> str:
     return hmac(server_secret, key.encode(), sha256).hexdigest()
 
 
+def configured_id(server_secret: bytes, key: str) -> str:
+    """The id of a key of the settings, which has no row."""
+    return "env_" + key_digest(server_secret, key)[:24]
+
+
 def _server_secret(connection: Connection) -> str:
     query = select(secret.c.value).where(secret.c.name == _SECRET)
     value: str | None = connection.execute(query).scalar_one_or_none()
@@ -86,4 +101,4 @@ def _server_secret(connection: Connection) -> str:
 
 
 def _to_key(row: Any) -> Key:
-    return Key(row["id"], row["name"], row["dialect"], revoked=row["revoked_at"] is not None)
+    return Key(row["id"], row["name"], row["dialect"], row["revoked_at"] is not None, row["callbacks"])

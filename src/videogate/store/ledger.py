@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case
 
 from videogate.faultpoints import faultpoint
 from videogate.store.database import Database
-from videogate.store.rows import among, micros, seconds, to_attempt, to_task
+from videogate.store.rows import among, micros, seconds, to_attempt, to_spec, to_task
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure, FailureCode
-from videogate.task.model import Artifact, Attempt, Content, Receipt, Task
+from videogate.task.model import RESULT, Artifact, Attempt, Content, Receipt, Task
 from videogate.task.state import LIVE, UNSETTLED, AttemptState, TaskState, attempt_sources, sources
 
 
@@ -177,9 +177,12 @@ class Ledger:
         return await self._move(lambda connection: _set(connection, claim, None, values))
 
     async def fetching(self, claim: Claim, artifact: Artifact, *, due_at: float) -> bool:
-        """The vendor is done; the result is to be copied. The troubles stay: a link may have died before."""
+        """The vendor is done; the result is to be copied. The troubles stay: a link may have died before.
+
+        The vendor's id of the video stays with its attempt: by that others are made from it.
+        """
         values = {"artifact": artifact.url, "misses": 0, "waiting": None, **_free(due_at)}
-        return await self._move(lambda connection: _set(connection, claim, TaskState.FETCHING, values))
+        return await self._move(lambda connection: _fetching(connection, claim, artifact, values))
 
     async def look_again(self, claim: Claim, *, due_at: float, troubles: int, waiting: str | None = None) -> bool:
         """The result's link is dead: ask the vendor for a new one."""
@@ -264,11 +267,11 @@ class Ledger:
         """Void this worker's own leases, at the end of a drain. Returns how many there were."""
         return await self._database.write(lambda connection: _void(connection, task.c.lease_by == self._worker, now))
 
-    async def pictures_in_use(self) -> set[str]:
+    async def inputs_in_use(self) -> set[str]:
         """Keys of the input files of tasks that have not ended."""
         query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(_LIVE)
         specs = await self._database.read(lambda connection: connection.execute(query).scalars().all())
-        return {picture["key"] for spec in specs for picture in spec["pictures"] if picture["key"]}
+        return {each.key for spec in specs for each in to_spec(spec).files if each.key}
 
     async def _move(self, work: Callable[[Connection], bool]) -> bool:
         try:
@@ -423,6 +426,14 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
         allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
         moved = {"state": target, **values}
     return connection.execute(update(task).where(mine, allowed).values(moved)).rowcount == 1
+
+
+def _fetching(connection: Connection, claim: Claim, artifact: Artifact, values: Mapping[str, Any]) -> bool:
+    moved = _set(connection, claim, TaskState.FETCHING, values)
+    if moved and artifact.id is not None and claim.attempt.receipt is not None:
+        handle = {**claim.attempt.receipt.handle, RESULT: artifact.id}
+        connection.execute(update(attempt).where(attempt.c.id == claim.attempt.id).values(handle=handle))
+    return moved
 
 
 def _succeeded(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> bool:

@@ -23,7 +23,10 @@ _SHARE = 50  # attempts in one round
 
 @dataclass(frozen=True, slots=True)
 class LostSubmit:
-    """An attempt that may have been paid for, with what its vendor was asked. Times are since the epoch."""
+    """An attempt that may have been paid for, with what its vendor was asked. Times are since the epoch.
+
+    `remix_of` is the vendor's job of the video that it is a remix of; empty if it is none.
+    """
 
     attempt_id: int
     task_id: str
@@ -39,6 +42,7 @@ class LostSubmit:
     sent_at: float
     looks: int
     evidence: str
+    remix_of: str = ""
 
 
 class LostStore:
@@ -135,6 +139,12 @@ class LostStore:
 _ATTEMPTS = attempt.join(task, task.c.id == attempt.c.task_id)
 
 
+_made = attempt.alias()
+_remixed = select(_made.c.vendor_task_id).where(
+    _made.c.task_id == task.c.remixed_from, _made.c.state == AttemptState.ACCEPTED
+)
+
+
 def _searched(vendor: str) -> ColumnElement[bool]:
     return and_(task.c.vendor == vendor, attempt.c.state.in_(_LOOKED_FOR), attempt.c.look_at.is_not(None))
 
@@ -148,6 +158,7 @@ def _select() -> Select[tuple[object, ...]]:
         task.c.prompt,
         task.c.fingerprint,
         task_request.c.fitted,
+        _remixed.scalar_subquery().label("remix_of"),
     )
     return select(*columns).select_from(_ATTEMPTS.join(task_request, task_request.c.task_id == task.c.id))
 
@@ -186,4 +197,5 @@ def _to_lost(row: RowMapping) -> LostSubmit:
         sent_at=seconds(row["sent_at"]),
         looks=row["looks"],
         evidence=row["evidence"] or "",
+        remix_of=row["remix_of"] or "",
     )

@@ -13,11 +13,14 @@ from videogate.task.model import (
     Adjustment,
     Attempt,
     Content,
+    Film,
     Fit,
     Fitted,
     Picture,
     Receipt,
+    Rework,
     Role,
+    Source,
     Task,
     TaskSpec,
 )
@@ -45,8 +48,14 @@ def seconds(value: int) -> float:
     return value / MICRO
 
 
-def _maybe_seconds(value: int | None) -> float | None:
+def maybe_seconds(value: int | None) -> float | None:
+    """A stored time that may not have come yet."""
     return None if value is None else seconds(value)
+
+
+def maybe_micros(value: float | None) -> int | None:
+    """A time that may not have come yet, as stored."""
+    return None if value is None else micros(value)
 
 
 def to_task(row: Row) -> Task:
@@ -67,8 +76,8 @@ def to_task(row: Row) -> Task:
         failure=to_failure(row["failure"]),
         created_at=seconds(row["created_at"]),
         deadline_at=seconds(row["deadline_at"]),
-        completed_at=_maybe_seconds(row["completed_at"]),
-        started_at=_maybe_seconds(row["started_at"]),
+        completed_at=maybe_seconds(row["completed_at"]),
+        started_at=maybe_seconds(row["started_at"]),
         content=_to_content(row),
         request_id=row["request_id"],
         deleted=row["deleted"],
@@ -76,8 +85,9 @@ def to_task(row: Row) -> Task:
         troubles=row["troubles"],
         misses=row["misses"],
         waiting=row["waiting"],
-        expires_at=_maybe_seconds(row["expires_at"]),
+        expires_at=maybe_seconds(row["expires_at"]),
         due_at=seconds(row["due_at"]),
+        remixed_from=row["remixed_from"],
     )
 
 
@@ -110,7 +120,15 @@ def to_spec(value: Mapping[str, Any]) -> TaskSpec:
     pictures = tuple(
         Picture(**{**each, "role": Role(each["role"]), "frame": _to_frame(each["frame"])}) for each in value["pictures"]
     )
-    return TaskSpec(**{**value, "fit": Fit(value["fit"]), "pictures": pictures})
+    source = _to_source(value.get("source"))
+    return TaskSpec(**{**value, "fit": Fit(value["fit"]), "pictures": pictures, "source": source})
+
+
+def _to_source(value: Mapping[str, Any] | None) -> Source | None:
+    if value is None:
+        return None
+    film = Film(**value["film"]) if value["film"] else None
+    return Source(Rework(value["rework"]), value["video_id"], film)
 
 
 def to_fitted(value: Mapping[str, Any]) -> Fitted:

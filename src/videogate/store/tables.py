@@ -19,11 +19,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.event import listen
 
 from videogate.task.state import LIVE, MAYBE_PAID, UNSETTLED, AttemptState, TaskState
+from videogate.task.webhook import DeliveryState
 
 metadata = MetaData(
     naming_convention={
@@ -36,7 +38,7 @@ metadata = MetaData(
 )
 
 
-def _one_of(column: str, states: frozenset[TaskState] | frozenset[AttemptState]) -> str:
+def _one_of(column: str, states: frozenset[TaskState] | frozenset[AttemptState] | frozenset[DeliveryState]) -> str:
     return f"{column} IN ({', '.join(repr(state.value) for state in sorted(states))})"
 
 
@@ -79,6 +81,7 @@ task = Table(
     Column("waiting", Text),  # why nothing happens just now, in words
     Column("fingerprint", String(64)),  # of the request as asked; equal requests have equal ones
     Column("tries", Integer, nullable=False, server_default="0"),  # of the caller's own client, answered with this task
+    Column("remixed_from", String(64)),  # the video that it is a remix of
     CheckConstraint(_one_of("state", frozenset(TaskState)), name="state"),
 )
 _live = text(_one_of("state", LIVE))
@@ -168,7 +171,75 @@ api_key = Table(
     Column("dialect", String(16)),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
+    Column("callbacks", Boolean, nullable=False, server_default=false()),  # whether its requests may name a receiver
     UniqueConstraint("digest"),
+)
+
+webhook_endpoint = Table(
+    "webhook_endpoint",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("owner", String(64)),  # whose videos it is told of; none: everybody's
+    Column("name", String(255), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", JSON, nullable=False),
+    Column("secret", String(255), nullable=False),  # readable: it signs
+    Column("old_secret", String(255)),  # signs beside it for a while after a rotation
+    Column("old_secret_until", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("disabled_at", BigInteger),
+    Column("disabled_why", Text),
+    Index("ix_webhook_endpoint_list", "owner", "created_at", "id"),
+)
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("endpoint_id", String(64), ForeignKey("webhook_endpoint.id")),
+    Column("url", Text),  # in an endpoint's place: the link that came with the task's request
+    Column("owner", String(64)),  # whose endpoint or link it is; none: the operator's
+    Column("target", String(512), nullable=False),  # what it shares its lines with
+    Column("task_id", String(64), ForeignKey("task.id"), nullable=False),
+    Column("event_id", BigInteger, ForeignKey("event.id"), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("last_status", Integer),
+    Column("last_error", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("delivered_at", BigInteger),
+    CheckConstraint(_one_of("state", frozenset(DeliveryState)), name="state"),
+    Index("ix_webhook_delivery_created_at", "created_at", "id"),
+    Index("ix_webhook_delivery_list", "endpoint_id", "created_at", "id"),
+    UniqueConstraint("endpoint_id", "event_id"),
+)
+_linked = text("endpoint_id IS NULL")
+Index(
+    "uq_webhook_delivery_link",
+    webhook_delivery.c.event_id,
+    unique=True,
+    sqlite_where=_linked,
+    postgresql_where=_linked,
+)
+_undelivered = text("state = 'pending'")
+Index(
+    "ix_webhook_delivery_due",
+    webhook_delivery.c.target,
+    webhook_delivery.c.due_at,
+    sqlite_where=_undelivered,
+    postgresql_where=_undelivered,
+)
+
+event_cursor = Table(
+    "event_cursor",
+    metadata,
+    Column("reader", String(64), primary_key=True),
+    Column("event_id", BigInteger, nullable=False),  # the last one that it has dealt with
 )
 
 secret = Table(

@@ -10,7 +10,7 @@ from videogate.store.database import Database
 from videogate.store.rows import from_spec, micros, to_attempt, to_fitted, to_spec, to_task
 from videogate.store.tables import attempt, idempotency_key, task, task_request
 from videogate.task.errors import InvalidRequest
-from videogate.task.model import Added, Fitted, NewTask, Page, Receipt, Task, TaskSpec
+from videogate.task.model import Added, Fitted, NewTask, Page, Receipt, Rework, Source, Task, TaskSpec, Trying
 from videogate.task.state import ENDED, AttemptState, TaskState
 
 KEY_KEPT = 7 * 86_400.0  # seconds that an idempotency key counts
@@ -32,6 +32,14 @@ class TaskStore:
         added = await self._database.write(lambda connection: _add(connection, new))
         faultpoint("create.committed")
         return added
+
+    async def made_before(self, trying: Trying) -> Task | None:
+        """The task that an earlier try of the same request made, if one did.
+
+        Raises InvalidRequest as `add` does.
+        """
+        row = await self._database.write(lambda connection: _made_before(connection, trying))
+        return to_task(row) if row else None
 
     async def get(self, owner: str, task_id: str) -> Task | None:
         """The owner's task, unless deleted."""
@@ -65,7 +73,7 @@ class TaskStore:
 
 def _add(connection: Connection, new: NewTask) -> Added:
     # Writes come one after the other, so that nobody else's try slips in between the look and the insert.
-    made = _made_with_key(connection, new) if new.idempotency else _made_by_try(connection, new)
+    made = _made_before(connection, new.trying)
     if made is not None:
         return Added(to_task(made), new=False)
     added = _insert(connection, new)
@@ -74,20 +82,24 @@ def _add(connection: Connection, new: NewTask) -> Added:
     return Added(added, new=True)
 
 
-def _made_with_key(connection: Connection, new: NewTask) -> RowMapping | None:
+def _made_before(connection: Connection, trying: Trying) -> RowMapping | None:
+    return _made_with_key(connection, trying) if trying.idempotency else _made_by_try(connection, trying)
+
+
+def _made_with_key(connection: Connection, trying: Trying) -> RowMapping | None:
     """The task that this caller's key stands for. A key that is old, or whose task was deleted, is free again."""
     query = (
         select(task, idempotency_key.c.fingerprint.label("keyed"))
         .join(idempotency_key, idempotency_key.c.task_id == task.c.id)
         .where(
-            idempotency_key.c.owner == new.owner,
-            idempotency_key.c.digest == new.idempotency,
-            idempotency_key.c.created_at >= micros(new.created_at - KEY_KEPT),
+            idempotency_key.c.owner == trying.owner,
+            idempotency_key.c.digest == trying.idempotency,
+            idempotency_key.c.created_at >= micros(trying.at - KEY_KEPT),
             task.c.deleted.is_(False),
         )
     )
     row = connection.execute(query).mappings().one_or_none()
-    if row is not None and row["keyed"] != new.fingerprint:
+    if row is not None and row["keyed"] != trying.fingerprint:
         raise InvalidRequest(
             "This Idempotency-Key was used for another request. Repeat that one exactly, or use a new key.",
             param="Idempotency-Key",
@@ -96,29 +108,29 @@ def _made_with_key(connection: Connection, new: NewTask) -> RowMapping | None:
     return row
 
 
-def _made_by_try(connection: Connection, new: NewTask) -> RowMapping | None:
+def _made_by_try(connection: Connection, trying: Trying) -> RowMapping | None:
     """The task that the try before this one made; from now on it is this try's.
 
     Two equal requests that were both dropped find a task each: a task answers only one try of a number. The newest is
     the likeliest: an older one may be an equal request's that was answered long ago.
     """
-    if new.tries < 1 or new.fingerprint is None:
+    if trying.tries < 1 or trying.fingerprint is None:
         return None
     query = (
         select(task)
         .where(
-            task.c.owner == new.owner,
-            task.c.fingerprint == new.fingerprint,
-            task.c.created_at >= micros(new.created_at - RETRIED_WITHIN),
+            task.c.owner == trying.owner,
+            task.c.fingerprint == trying.fingerprint,
+            task.c.created_at >= micros(trying.at - RETRIED_WITHIN),
             task.c.deleted.is_(False),
-            task.c.tries < new.tries,
+            task.c.tries < trying.tries,
         )
         .order_by(task.c.tries.desc(), task.c.created_at.desc(), task.c.id)
         .limit(1)
     )
     row = connection.execute(query).mappings().one_or_none()
     if row is not None:
-        connection.execute(update(task).where(task.c.id == row["id"]).values(tries=new.tries))
+        connection.execute(update(task).where(task.c.id == row["id"]).values(tries=trying.tries))
     return row
 
 
@@ -162,6 +174,7 @@ def _insert(connection: Connection, new: NewTask) -> Task:
         "misses": 0,
         "fingerprint": new.fingerprint,
         "tries": new.tries,
+        "remixed_from": _remixed(new.spec.source),
     }
     connection.execute(insert(task).values(values))
     connection.execute(insert(task_request).values(task_id=new.id, spec=from_spec(new.spec), fitted=asdict(new.fitted)))
@@ -172,6 +185,10 @@ def _insert(connection: Connection, new: NewTask) -> Task:
     )
     faultpoint("create.committing")
     return to_task({**dict.fromkeys(task.c.keys()), **values})
+
+
+def _remixed(source: Source | None) -> str | None:
+    return source.video_id if source is not None and source.rework is Rework.REMIX else None
 
 
 def _row(connection: Connection, owner: str, task_id: str) -> RowMapping | None:

@@ -5,6 +5,7 @@ VideogateError
 ├── VideoNotFound           no such video for this caller (unknown, foreign and deleted alike)
 ├── VideoNotReady           the content was asked for before the video is completed
 ├── VideoExpired            the content was kept as long as promised, and is gone
+├── CharacterNotFound       no such character for this caller
 ├── NotAuthenticated        no key, or not one of ours
 ├── NotServed               the route, the method or the body's size is not served
 ├── CallerGone              whoever asked has hung up; nothing was made
@@ -66,10 +67,11 @@ class InvalidRequest(VideogateError):
 
 
 class VideoNotFound(VideogateError):
-    """No video with this id belongs to this key."""
+    """No video with this id belongs to this key. `param` is where the request names it."""
 
-    def __init__(self, video_id: str) -> None:
+    def __init__(self, video_id: str, param: str = "video_id") -> None:
         super().__init__(f"No video with the id '{video_id}' exists for this API key.")
+        self.param = param
 
 
 class VideoNotReady(VideogateError):
@@ -81,10 +83,19 @@ class VideoNotReady(VideogateError):
 
 
 class VideoExpired(VideogateError):
-    """The video was completed, and is no longer kept."""
+    """The video was completed, and is no longer kept. `param` is where the request names it."""
 
-    def __init__(self, video_id: str) -> None:
+    def __init__(self, video_id: str, param: str = "video_id") -> None:
         super().__init__(f"The content of the video '{video_id}' is no longer kept. Create it again to have it again.")
+        self.param = param
+
+
+class CharacterNotFound(VideogateError):
+    """No character with this id belongs to this key. `param` is where the request names it."""
+
+    def __init__(self, character_id: str, param: str = "character_id") -> None:
+        super().__init__(f"No character with the id '{character_id[:80]}' exists for this API key.")
+        self.param = param
 
 
 class NotAuthenticated(VideogateError):

@@ -42,12 +42,45 @@ class Picture:
     sha256: str | None = None
 
 
+class Rework(StrEnum):
+    """What may be made of a finished video."""
+
+    REMIX = "remix"
+    EDIT = "edit"
+    EXTEND = "extend"
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A video that a caller sent: a file of ours (`key` in the input spool), its type told by its bytes."""
+
+    key: str
+    mime: str
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The video that another is made from: one of the caller's own here by its id, or else a file."""
+
+    rework: Rework
+    video_id: str | None = None
+    film: Film | None = None
+
+    @property
+    def param(self) -> str:
+        """Where a request says which video it is."""
+        return "video_id" if self.rework is Rework.REMIX else "video"
+
+
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
     """What a caller asked for, normalised but not yet fitted to a model.
 
     `size`, `seconds`, `resolution` and `aspect_ratio` are the caller's own texts; `options` is everything else: the
-    flat or nested `metadata` and unknown top-level fields.
+    flat or nested `metadata` and unknown top-level fields. `source` is there for a video made from a video; `model` may
+    then be empty, which is the source's own.
     """
 
     model: str
@@ -59,6 +92,23 @@ class TaskSpec:
     fit: Fit = Fit.NEAREST
     pictures: tuple[Picture, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    source: Source | None = None
+    callback_url: str | None = None  # who is to be told when it has ended, beside the webhook endpoints
+
+    @property
+    def files(self) -> tuple[Picture | Film, ...]:
+        """Every input that may lie in the spool."""
+        film = self.source.film if self.source else None
+        return (*self.pictures, film) if film else self.pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Somebody or something that an upstream keeps, for videos to show. The time is since the epoch."""
+
+    id: str
+    name: str
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +126,7 @@ class Fitted:
     """What will be made: `size` and `seconds` as the caller will read them, `frame`, `tier` and `ratio` for the vendor.
 
     `frame` is None where the picture decides the shape and its size is not known, or where the upstream decides.
+    `added` is what of `seconds` an extension adds to its source.
     """
 
     size: str
@@ -85,14 +136,26 @@ class Fitted:
     ratio: str | None = None
     way: str = ""  # which of the model's ways was chosen
     adjustments: tuple[Adjustment, ...] = ()
+    added: str | None = None
+
+
+RESULT = "result"  # in a handle: the vendor's id of the finished video
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A vendor's acceptance: its id for the job, and what else it takes to find that job again."""
+    """A vendor's acceptance: its id for the job, and what else it takes to find that job again.
+
+    Once the job is done the handle has the vendor's id of the video too, where that is another.
+    """
 
     vendor_task_id: str
     handle: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def result(self) -> str | None:
+        """The vendor's id of the finished video, if it told one."""
+        return self.handle.get(RESULT)
 
 
 class Sight(StrEnum):
@@ -109,10 +172,12 @@ class Sight(StrEnum):
 class Artifact:
     """Where a result can be had. `url` is absolute, or a path below the vendor's base URL.
 
-    A vendor's credentials travel only when `url` is on the vendor's own host.
+    A vendor's credentials travel only when `url` is on the vendor's own host. `id` is the vendor's for the video, where
+    it makes others from it by that.
     """
 
     url: str
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +221,7 @@ class Task:
     waiting: str | None = None  # why nothing happens just now, in words for the caller
     expires_at: float | None = None  # until when its content is kept; None: for ever, or there is none
     due_at: float = 0.0  # when it is next looked after
+    remixed_from: str | None = None  # the video that it is a remix of
 
     def kept(self, now: float) -> bool:
         """Whether its content can be had."""
@@ -202,6 +268,22 @@ class NewTask:
     fingerprint: str | None = None  # of the request as asked
     tries: int = 0  # which try of the caller's own client this is, counted from 0
     idempotency: str | None = None  # digest of the caller's idempotency key
+
+    @property
+    def trying(self) -> "Trying":
+        """By what an earlier try of the same request is recognised."""
+        return Trying(self.owner, self.created_at, self.fingerprint, self.tries, self.idempotency)
+
+
+@dataclass(frozen=True, slots=True)
+class Trying:
+    """One try of a request, in the words of NewTask; the time is since the epoch."""
+
+    owner: str
+    at: float
+    fingerprint: str | None
+    tries: int
+    idempotency: str | None
 
 
 @dataclass(frozen=True, slots=True)

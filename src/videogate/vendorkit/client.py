@@ -217,10 +217,10 @@ class VendorClient:
                 faultpoint("submit.replied")
                 return reply
 
-    async def call(self, call: Call, authorize: Authorize) -> Reply:
+    async def call(self, call: Call, authorize: Authorize, seconds: float = POLL_SECONDS) -> Reply:
         """Send a call that may be repeated. Raises Unavailable; any answer at all is returned."""
         try:
-            async with timeout(POLL_SECONDS):
+            async with timeout(seconds):
                 return await self._exchange(self._polls, self.prepare(call), authorize)
         except NETWORK_ERRORS as error:
             raise Unavailable(f"{self.vendor}: {type(error).__name__}") from error

@@ -29,9 +29,18 @@ from videogate.task.errors import (
     Throttled,
     Unavailable,
 )
-from videogate.task.model import Artifact, Fitted, Observation, Receipt, Role
+from videogate.task.model import Artifact, Character, Fitted, Observation, Receipt, Rework, Role
 from videogate.vendorkit import outcome
-from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
+from videogate.vendorkit.client import (
+    POLL_SECONDS,
+    SUBMIT_SECONDS,
+    Call,
+    Download,
+    FilePart,
+    Prepared,
+    Reply,
+    VendorClient,
+)
 from videogate.vendorkit.facts import Limits, Model, Terms
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Tracing
 
@@ -114,6 +123,26 @@ class OrderPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderSource:
+    """The video that an order begins with, in the one form that the way is `told`; or a file, where it takes one."""
+
+    rework: Rework
+    receipt: Receipt | None = None  # of the job that made it
+    link: str | None = None
+    film: FilePart | None = None
+
+    @property
+    def job(self) -> str:
+        """The vendor's id of the job that made it; empty for a file or a link."""
+        return self.receipt.vendor_task_id if self.receipt else ""
+
+    @property
+    def result(self) -> str | None:
+        """The vendor's id of the video itself."""
+        return self.receipt.result if self.receipt else None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """One submit, fitted and checked against the model's facts.
 
@@ -121,7 +150,8 @@ class Order:
     picture links, sizes and lengths already taken out of it and every key known to the model. `model` is the way that
     was chosen among those of its name. `asked_size` and
     `asked_seconds` are the caller's own texts, for upstreams that decide themselves. `callback_url` is where a vendor
-    may tell us that something changed; None where we cannot be reached.
+    may tell us that something changed; None where we cannot be reached. `source` is there exactly for ways that begin
+    with a video.
     """
 
     client_ref: str
@@ -133,6 +163,7 @@ class Order:
     callback_url: str | None = None
     pictures: tuple[OrderPicture, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
+    source: OrderSource | None = None
 
     def picture(self, role: Role) -> OrderPicture | None:
         """The first picture of this role."""
@@ -174,6 +205,7 @@ class Vendor(ABC):
         tracing: how a submit whose answer was lost can be found again.
         takes_callbacks: whether it calls a URL when a job changes; it then gets `Order.callback_url`.
         option_groups: the names of the vendor's own nesting (such as `parameters`); what callers nest so is flattened.
+        characters: whether it keeps characters, which requests name by id.
     """
 
     name: ClassVar[str]
@@ -188,6 +220,7 @@ class Vendor(ABC):
     tracing: ClassVar[Tracing] = Tracing()
     takes_callbacks: ClassVar[bool] = False
     option_groups: ClassVar[frozenset[str]] = frozenset()
+    characters: bool = False
 
     def __init__(self, config: Any, client: VendorClient, clock: Callable[[], float] = time) -> None:
         self.config = config
@@ -275,6 +308,18 @@ class Vendor(ABC):
         """Whether a notice carries the vendor's signature. For vendors of `takes_callbacks`; no others are asked."""
         return False
 
+    def character_call(self, name: str, film: FilePart) -> Call:
+        """The request that makes a character of a film. For vendors of `characters`; no others are asked."""
+        raise NotImplementedError
+
+    def find_character_call(self, character_id: str) -> Call:
+        """The request for one character. For vendors of `characters`."""
+        raise NotImplementedError
+
+    def read_character(self, reply: Reply) -> Character:
+        """The character in a reply to either. Raises NotUnderstood for anything else."""
+        raise NotImplementedError
+
     @abstractmethod
     def read_refusal(self, reply: Reply) -> Refusal | None:
         """The vendor's documented error body, whatever the HTTP status; None if the reply is not one of those."""
@@ -347,6 +392,14 @@ class Vendor(ABC):
         """A sighting with what the job's own record shows besides. Raises as `search` does."""
         return await self._ask(self.poll_call(sighting.receipt), lambda reply: self.read_record(reply, sighting))
 
+    async def make_character(self, name: str, film: FilePart) -> Character:
+        """Make a character; it costs nothing. Raises as `find_character` does."""
+        return await self._ask(self.character_call(name, film), self._character, seconds=SUBMIT_SECONDS)
+
+    async def find_character(self, character_id: str) -> Character:
+        """One character. Raises Refused, and what says nothing about it: Throttled, Unavailable or NotUnderstood."""
+        return await self._ask(self.find_character_call(character_id), self._character)
+
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Download]:
         """Open a result for reading, in constant memory; leaving the context closes the connection.
 
@@ -355,8 +408,8 @@ class Vendor(ABC):
         """
         return self.client.open(artifact.url, self.authorize, self.config.hosts)
 
-    async def _ask(self, call: Call, read: Callable[[Reply], T]) -> T:
-        reply = await self.client.call(call, self.authorize)
+    async def _ask(self, call: Call, read: Callable[[Reply], T], seconds: float = POLL_SECONDS) -> T:
+        reply = await self.client.call(call, self.authorize, seconds)
         refusal = self.read_refusal(reply)
         if refusal is not None and refusal.later:
             raise self._throttled(reply, refusal)
@@ -367,6 +420,12 @@ class Vendor(ABC):
             if outcome.is_trouble(reply.status):
                 raise Unavailable(f"{self.name} answered {reply.status}") from error
             raise
+
+    def _character(self, reply: Reply) -> Character:
+        refusal = self.read_refusal(reply)
+        if refusal is not None and not outcome.is_trouble(reply.status):
+            raise Refused(self._redacted(refusal.failure))
+        return self.read_character(reply)
 
     def _receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         try:

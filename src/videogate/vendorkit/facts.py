@@ -6,9 +6,10 @@ a variant that leaves the decision to the upstream.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from videogate.task.frames import Frame
-from videogate.task.model import Role
+from videogate.task.model import Rework, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,12 @@ class OpenFrames:
     """The upstream is the authority: sizes pass through untouched."""
 
 
-FrameRule = FrameTable | PictureFrames | OpenFrames
+@dataclass(frozen=True, slots=True)
+class SourceFrames:
+    """The size of the video that it is made from."""
+
+
+FrameRule = FrameTable | PictureFrames | OpenFrames | SourceFrames
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +65,18 @@ class OpenLength:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceLength:
+    """The length of the video that it is made from."""
+
+
+@dataclass(frozen=True, slots=True)
 class TierLengths:
     """Each tier has lengths of its own: some are made only small."""
 
     tiers: Mapping[int, "Choices | Span"]
 
 
-LengthRule = Choices | Span | OpenLength | TierLengths
+LengthRule = Choices | Span | OpenLength | SourceLength | TierLengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +103,35 @@ class PictureRule:
         return sum(most for _, most in self.counts.values())
 
 
+class Told(StrEnum):
+    """How a vendor is told which video it is to begin with."""
+
+    JOB = "job"  # its id of the job: only what the same account made
+    RESULT = "result"  # its id of the finished video: likewise
+    LINK = "link"  # a link that it opens: anything that we keep
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRule:
+    """What a way makes of a video, and which videos it takes.
+
+    `any_model`: also those that another of the account's models made. `as_file`: also a file. Of an extension the
+    model's lengths are what is added.
+    """
+
+    rework: Rework
+    told: Told
+    any_model: bool = False
+    as_file: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model of one vendor, used in one way.
 
     A name that can be used with other inputs too, at another of the vendor's endpoints, has `others`; `way` tells them
-    apart. The engine picks the first of `ways` that takes the request's pictures.
+    apart. The engine picks the first of `ways` that takes the request's pictures. A way with a `from_video` begins with
+    a video, and is for requests that name one.
     `usual_seconds` is how long the vendor usually takes to make a video with it: the poller looks first about then.
     `prompt_needed` says whether the model makes nothing without a text. `options` are the caller's metadata keys that
     mean something to it, `required_options` those without which the vendor refuses.
@@ -114,12 +148,17 @@ class Model:
     required_options: frozenset[str] = frozenset()
     source: str = ""
     way: str = ""
+    from_video: VideoRule | None = None
     others: tuple["Model", ...] = ()
 
     @property
     def ways(self) -> tuple["Model", ...]:
         """Every way to use this name, the usual one first."""
         return (self, *self.others)
+
+    def ways_to(self, rework: Rework | None) -> "tuple[Model, ...]":
+        """The ways that make this of a video; None: those that begin without one."""
+        return tuple(way for way in self.ways if (way.from_video.rework if way.from_video else None) is rework)
 
 
 def in_ways(ways: Iterable[Model]) -> Model:

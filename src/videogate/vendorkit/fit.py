@@ -9,7 +9,7 @@ from math import ceil, floor, isclose, log, sqrt
 
 from videogate.task.errors import InvalidRequest
 from videogate.task.frames import Frame, Tier, parse_ratio, parse_size
-from videogate.task.model import Adjustment, Fit, Fitted, TaskSpec
+from videogate.task.model import Adjustment, Fit, Fitted, Rework, TaskSpec
 from videogate.vendorkit.facts import (
     Choices,
     FrameTable,
@@ -18,6 +18,8 @@ from videogate.vendorkit.facts import (
     OpenFrames,
     OpenLength,
     PictureFrames,
+    SourceFrames,
+    SourceLength,
     Span,
     TierLengths,
 )
@@ -27,19 +29,39 @@ DEFAULT_SECONDS = 4
 _SAME_SHAPE = 0.03  # on a logarithmic scale: 1088x832 counts as 4:3
 
 
-def fit(spec: TaskSpec, model: Model, picture: Frame | None = None) -> Fitted:
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """What is known of the video that another is made from."""
+
+    frame: Frame | None = None
+    seconds: str | None = None
+
+
+NO_FOOTAGE = Footage()
+
+
+def fit(spec: TaskSpec, model: Model, picture: Frame | None = None, footage: Footage = NO_FOOTAGE) -> Fitted:
     """What the model will make of a request. `picture` is the first picture's size, where known.
 
     Raises InvalidRequest for a text that is no size, length or ratio, and under `strict` for whatever the model
     cannot make exactly.
     """
-    fitted = _fit_frame(spec, model, picture)
-    seconds, adjusted = _fit_seconds(spec, model, fitted.tier)
+    extends = model.from_video is not None and model.from_video.rework is Rework.EXTEND
+    fitted = _fit_frame(spec, model, footage.frame or picture, footage.frame or DEFAULT_FRAME)
+    usual = str(DEFAULT_SECONDS) if extends else footage.seconds or str(DEFAULT_SECONDS)
+    seconds, adjusted = _fit_seconds(spec, model, fitted.tier, usual)
     every = (*fitted.adjustments, *adjusted)
     if every and spec.fit is Fit.STRICT:
         first = every[0]
         raise InvalidRequest(f"{first.field}={first.requested} cannot be made: {first.reason}.", param=first.field)
-    return replace(fitted, seconds=seconds, way=model.way, adjustments=every)
+    fitted = replace(fitted, seconds=seconds, way=model.way, adjustments=every)
+    return _stitched(fitted, footage) if extends else fitted
+
+
+def _stitched(fitted: Fitted, footage: Footage) -> Fitted:
+    """An extension as its callers read it: as long as its source and what is added together."""
+    total = _seconds(fitted.seconds) + float(footage.seconds or 0)
+    return replace(fitted, added=fitted.seconds, seconds=f"{total:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +86,15 @@ class _Asked:
         return self.resolution or (self.size if isinstance(self.size, Tier) else None)
 
 
-def _fit_frame(spec: TaskSpec, model: Model, picture: Frame | None) -> Fitted:
+def _fit_frame(spec: TaskSpec, model: Model, picture: Frame | None, usual: Frame) -> Fitted:
     asked = _Asked.of(spec)
     match model.frames:
         case FrameTable() as table:
             return _from_table(spec, model, table, asked, picture if table.shaped else None)
         case PictureFrames() as rule:
-            return _from_picture(spec, model, rule, asked, picture)
+            return _from_picture(spec, model, rule, asked, picture, usual)
+        case SourceFrames():
+            return _from_source(spec, model, asked, picture)
         case OpenFrames():
             reason = f"{model.name} is told nothing but a size"
             unsaid = [("resolution", spec.resolution, None, True), ("aspect_ratio", spec.aspect_ratio, None, True)]
@@ -112,8 +136,10 @@ def _of_shape(shape: Frame, lines: int) -> Frame:
     return Frame(max(1, round(sqrt(area * ratio))), max(1, round(sqrt(area / ratio))))
 
 
-def _from_picture(spec: TaskSpec, model: Model, rule: PictureFrames, asked: _Asked, picture: Frame | None) -> Fitted:
-    lines = nearest_tier(asked.tier or asked.size or DEFAULT_FRAME, rule.tiers)
+def _from_picture(
+    spec: TaskSpec, model: Model, rule: PictureFrames, asked: _Asked, picture: Frame | None, usual: Frame
+) -> Fitted:
+    lines = nearest_tier(asked.tier or asked.size or usual, rule.tiers)
     frame = _scaled(picture, lines, rule.multiple) if picture else None
     wide = Frame(lines * 16 // 9, lines)
     reason = f"{model.name} makes {', '.join(f'{each}P' for each in rule.tiers)} in the shape of the picture"
@@ -125,6 +151,20 @@ def _from_picture(spec: TaskSpec, model: Model, rule: PictureFrames, asked: _Ask
         shapes = (log(each.width / each.height) for each in (asked.shape, picture))
         changes.append(("aspect_ratio", spec.aspect_ratio, picture.ratio, not isclose(*shapes, abs_tol=_SAME_SHAPE)))
     return Fitted(str(frame or wide), "", frame, lines, adjustments=_changed(changes, reason))
+
+
+def _from_source(spec: TaskSpec, model: Model, asked: _Asked, source: Frame | None) -> Fitted:
+    """The source's size, whatever else was asked for. Of a file nobody knows it yet."""
+    alike = (None, source, Tier(_lines_of(source))) if source else (None,)
+    off_shape = asked.shape is not None and (source is None or asked.shape.ratio != source.ratio)
+    used = str(source) if source else None
+    changes = [
+        ("size", spec.size, used, asked.size not in alike),
+        ("resolution", spec.resolution, used, asked.resolution not in alike),
+        ("aspect_ratio", spec.aspect_ratio, used, off_shape),
+    ]
+    adjustments = _changed(changes, f"{model.name} keeps the size of its source")
+    return Fitted(used or str(DEFAULT_FRAME), "", source, adjustments=adjustments)
 
 
 _Change = tuple[str, str | None, str | None, bool]  # field, what was asked, what is used, whether they differ
@@ -165,13 +205,16 @@ def _lines_of(wanted: Tier | Frame) -> int:
     return round(sqrt(wanted.area * 9 / 16))
 
 
-def _fit_seconds(spec: TaskSpec, model: Model, tier: int | None) -> tuple[str, tuple[Adjustment, ...]]:
+def _fit_seconds(spec: TaskSpec, model: Model, tier: int | None, usual: str) -> tuple[str, tuple[Adjustment, ...]]:
     asked = _seconds(spec.seconds) if spec.seconds else None
     rule = model.lengths
     if isinstance(rule, TierLengths):
         rule = rule.tiers[tier or min(rule.tiers)]
     if isinstance(rule, OpenLength):
-        return spec.seconds or str(DEFAULT_SECONDS), ()
+        return spec.seconds or usual, ()
+    if isinstance(rule, SourceLength):
+        said = [("seconds", spec.seconds, usual, asked is not None and asked != _seconds(usual))]
+        return usual, _changed(said, f"{model.name} keeps the length of its source")
     used = _nearest_length(asked if asked is not None else DEFAULT_SECONDS, rule)
     if asked is None or asked == used:
         return str(used), ()
@@ -205,6 +248,8 @@ def lengths_in_words(rule: LengthRule) -> str:
             return " or ".join(str(each) for each in allowed) + " seconds"
         case OpenLength():
             return "any length that the upstream takes"
+        case SourceLength():
+            return "the length of its source"
         case Span(least, most):
             return f"{least} to {most} seconds"
         case TierLengths(tiers):

@@ -100,18 +100,26 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 (a line's worth)
 
 
+def chooses(spec: TaskSpec, model: Model) -> bool:
+    """Whether there is more than one way for a request, so that `metadata.action` means something."""
+    return len(_open_ways(spec, model)) > 1
+
+
+def _open_ways(spec: TaskSpec, model: Model) -> tuple[Model, ...]:
+    return model.ways_to(spec.source.rework if spec.source else None)
+
+
 def choose_way(spec: TaskSpec, model: Model) -> Model:
     """The first of a model's ways that takes the request's pictures; `metadata.action` may name one.
 
-    Where none does, the one that comes closest, for its reasons to be told. Raises InvalidRequest for an unknown
-    action.
+    Where none does, the one that comes closest, for its reasons to be told. A request that begins with a video must be
+    for a model with a way to do so. Raises InvalidRequest for an unknown action.
     """
-    ways = model.ways
-    action = spec.options.get("action") if model.others else None
-    if action:
+    ways = _open_ways(spec, model)
+    if chooses(spec, model) and (action := spec.options.get("action")):
+        names = ", ".join(way.way for way in ways)
         ways = tuple(way for way in ways if way.way == action)
         if not ways:
-            names = ", ".join(way.way for way in model.ways)
             raise InvalidRequest(f"metadata.action must be one of {names}.", param="metadata.action")
     # A way that needs an option is meant by whoever gives it, and by nobody else.
     able = [way for way in ways if way.required_options <= spec.options.keys()]
@@ -132,7 +140,7 @@ def arrange(spec: TaskSpec, model: Model, siblings: Iterable[Model]) -> tuple[Pi
     if placed is None:
         raise _too_many(spec, model, siblings)
     if (missing := _lacks(placed, model.pictures)) is not None:
-        raise _too_few(missing, model, siblings)
+        raise _too_few(spec, missing, model, siblings)
     for picture in placed:
         _check_form(picture, model)
     order = list(model.pictures.counts)
@@ -170,14 +178,14 @@ def _role_for(picture: Picture, room: Mapping[Role, int]) -> Role | None:
 
 def _too_many(spec: TaskSpec, model: Model, siblings: Iterable[Model]) -> InvalidRequest:
     wanted = len(spec.pictures)
-    able = _able(siblings, lambda rule: rule.needed <= wanted <= rule.most)
+    able = _able(spec, siblings, lambda rule: rule.needed <= wanted <= rule.most)
     takes = "no picture" if not model.pictures.most else f"{_count(model.pictures)} as {_roles(model.pictures)}"
     hint = f" Models that take {wanted}: {', '.join(able[:6])}." if able else ""
     return InvalidRequest(f"{model.name} takes {takes}.{hint}", param="input_reference", code="unsupported_input")
 
 
-def _too_few(role: Role, model: Model, siblings: Iterable[Model]) -> InvalidRequest:
-    able = _able(siblings, lambda rule: rule.needed == 0)
+def _too_few(spec: TaskSpec, role: Role, model: Model, siblings: Iterable[Model]) -> InvalidRequest:
+    able = _able(spec, siblings, lambda rule: rule.needed == 0)
     hint = f" Models that need none: {', '.join(able[:6])}." if able else ""
     field = "input_reference" if role is Role.FIRST_FRAME else role.value
     return InvalidRequest(
@@ -187,8 +195,8 @@ def _too_few(role: Role, model: Model, siblings: Iterable[Model]) -> InvalidRequ
     )
 
 
-def _able(siblings: Iterable[Model], suits: Callable[[PictureRule], bool]) -> list[str]:
-    return [each.name for each in siblings if any(suits(way.pictures) for way in each.ways)]
+def _able(spec: TaskSpec, siblings: Iterable[Model], suits: Callable[[PictureRule], bool]) -> list[str]:
+    return [each.name for each in siblings if any(suits(way.pictures) for way in _open_ways(spec, each))]
 
 
 def _count(rule: PictureRule) -> str:

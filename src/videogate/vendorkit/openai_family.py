@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnderstood
-from videogate.task.model import Artifact, Observation, Receipt, Sight
+from videogate.task.model import Artifact, Character, Observation, Receipt, Rework, Sight
 from videogate.vendorkit.client import Call, FilePart, Prepared, Reply
-from videogate.vendorkit.contract import Order, Refusal, Vendor
+from videogate.vendorkit.contract import Order, OrderSource, Refusal, Vendor
 from videogate.vendorkit.tracing import Found, Lost, Sighting
 from videogate.vendorkit.values import dig, is_empty, text
 
@@ -60,7 +60,10 @@ LINKS: tuple[tuple[str | int, ...], ...] = (
     ("unsigned_urls", 0),
     ("metadata", "url"),
 )
+# Where a video is made of another that is named in the body.
+PATHS: Mapping[Rework, str] = {Rework.EDIT: "/videos/edits", Rework.EXTEND: "/videos/extensions"}
 _IDS = ("id", "task_id", "request_id")
+_SOURCE = "remixed_from_video_id"
 _TOO_MANY = 429
 
 
@@ -69,11 +72,14 @@ class Quirks:
     """How a server of the family differs from OpenAI's.
 
     `send_model`: False for servers that take only the one model which they serve. `options`: the extra fields it takes;
-    no field that names a path on the server is ever among them.
+    no field that names a path on the server is ever among them. `reworks`: what it makes of finished videos.
+    `characters`: whether it keeps any.
     """
 
     send_model: bool = True
     options: frozenset[str] = frozenset()
+    reworks: frozenset[Rework] = frozenset()
+    characters: bool = False
 
 
 class OpenAIFamily(Vendor):
@@ -85,7 +91,14 @@ class OpenAIFamily(Vendor):
     def authorize(self, prepared: Prepared) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self.config.api_key.get_secret_value()}"}
 
+    @property
+    def characters(self) -> bool:  # type: ignore[override]
+        """Whether the server keeps any."""
+        return self.quirks.characters
+
     def submit_call(self, order: Order) -> Call:
+        if order.source is not None:
+            return self._rework_call(order, order.source)
         form = {"prompt": order.prompt}
         if self.quirks.send_model:
             form["model"] = order.model.name
@@ -93,9 +106,25 @@ class OpenAIFamily(Vendor):
             form["seconds"] = order.asked_seconds
         if order.asked_size:
             form["size"] = order.asked_size
-        given = {key: value for key, value in order.options.items() if key in self.quirks.options}
-        form |= {key: _form_text(value) for key, value in given.items() if not is_empty(value)}
-        return Call("POST", "/videos", form=form, files=[("input_reference", part) for part in _pictures(order)])
+        known = self.quirks.options
+        given = {key: value for key, value in order.options.items() if key in known and not is_empty(value)}
+        files = [("input_reference", part) for part in _pictures(order)]
+        if "characters" in given and not files:
+            return Call("POST", "/videos", json=form | given)  # OpenAI shows them in JSON alone
+        return Call(
+            "POST", "/videos", form=form | {key: _form_text(value) for key, value in given.items()}, files=files
+        )
+
+    def _rework_call(self, order: Order, source: OrderSource) -> Call:
+        if source.rework is Rework.REMIX:
+            return Call("POST", f"/videos/{source.job}/remix", json={"prompt": order.prompt})
+        fields = {"prompt": order.prompt}
+        if source.rework is Rework.EXTEND and order.asked_seconds:
+            fields["seconds"] = order.asked_seconds
+        path = PATHS[source.rework]
+        if source.film is None:
+            return Call("POST", path, json={**fields, "video": {"id": source.job}})
+        return Call("POST", path, form={**fields, "model": order.model.name}, files=[("video", source.film)])
 
     def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         body = reply.json()
@@ -153,6 +182,18 @@ class OpenAIFamily(Vendor):
             raise NotUnderstood("the answer is no job's record")
         return replace(shown, receipt=sighting.receipt)
 
+    def character_call(self, name: str, film: FilePart) -> Call:
+        return Call("POST", "/videos/characters", form={"name": name}, files=[("video", film)])
+
+    def find_character_call(self, character_id: str) -> Call:
+        return Call("GET", f"/videos/characters/{quote(character_id, safe='')}")
+
+    def read_character(self, reply: Reply) -> Character:
+        match reply.json():
+            case {"id": str(found), "created_at": int(created), **more} if found:
+                return Character(found, text(more.get("name")) or "", created)
+        raise NotUnderstood("the answer is no character")
+
     def _sighting(self, job: Any) -> Sighting | None:
         found = next((value for key in _IDS if (value := text(dig(job, key)))), None)
         if found is None:
@@ -163,6 +204,7 @@ class OpenAIFamily(Vendor):
             model=text(job.get("model")) if self.quirks.send_model else None,
             prompt=text(job.get("prompt")),
             created_at=float(created) if type(created) in {int, float} else None,
+            remix_of=(text(job[_SOURCE]) or "") if _SOURCE in job else None,
         )
 
     def _artifact(self, body: Mapping[str, Any]) -> Artifact:

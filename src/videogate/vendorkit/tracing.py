@@ -37,13 +37,17 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A job that a vendor shows. None stands for what it does not show."""
+    """A job that a vendor shows. None stands for what it does not show.
+
+    `remix_of` is the job of the video that it is a remix of; empty if it is surely none.
+    """
 
     receipt: Receipt
     client_ref: str | None = None
     model: str | None = None
     prompt: str | None = None
     created_at: float | None = None
+    remix_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookV
 
 from videogate.task.errors import Failure, FailureCode, NotUnderstood
 from videogate.task.frames import Frame
-from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
+from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
 from videogate.vendorkit.contract import Notice, Order, OrderPicture, Refusal, Vendor, VendorConfig
 from videogate.vendorkit.facts import (
@@ -30,8 +30,11 @@ from videogate.vendorkit.facts import (
     Model,
     PictureFrames,
     PictureRule,
+    SourceFrames,
     Span,
     Terms,
+    Told,
+    VideoRule,
     in_ways,
 )
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
@@ -117,6 +120,7 @@ TEXT2VIDEO = "/v1/videos/text2video"
 IMAGE2VIDEO = "/v1/videos/image2video"
 MULTI_IMAGE = "/v1/videos/multi-image2video"
 OMNI = "/v1/videos/omni-video"
+VIDEO_EXTEND = "/v1/videos/video-extend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Way:
     """An endpoint used with certain pictures.
 
     `shaped`: a picture gives the shape, so no ratio is sent. `unread`: a model's options that mean nothing here.
+    `from_video`: it goes on with a video, at that one's size and by the model that made it.
     """
 
     name: str
@@ -132,6 +137,7 @@ class Way:
     shaped: bool = False
     prompt_needed: bool = False
     unread: frozenset[str] = frozenset()
+    from_video: VideoRule | None = None
 
 
 MASKS = frozenset({"static_mask", "dynamic_masks"})
@@ -141,12 +147,19 @@ IMAGE = Way("image", IMAGE2VIDEO, FIRST, shaped=True)
 # An end frame, masks and a camera exclude each other.
 TWO_FRAMES = Way("frames", IMAGE2VIDEO, FIRST_AND_LAST, shaped=True, unread=MASKS | {"camera_control"})
 SEVERAL = Way("references", MULTI_IMAGE, REFERENCES, prompt_needed=True, unread=frozenset({"cfg_scale"}))
+LONGER = Way(
+    "extend",
+    VIDEO_EXTEND,
+    NO_PICTURE,
+    unread=MASKS | ANY | {"camera_control"},
+    from_video=VideoRule(Rework.EXTEND, Told.RESULT),
+)
 OMNI_TEXT = replace(TEXT, path=OMNI)
 OMNI_IMAGE = replace(IMAGE, path=OMNI, prompt_needed=True)
 OMNI_FRAMES = replace(TWO_FRAMES, path=OMNI, pictures=OMNI_FIRST_AND_LAST, prompt_needed=True)
 OMNI_SEVERAL = replace(SEVERAL, path=OMNI, pictures=OMNI_REFERENCES)
 WAYS: Mapping[str, Mapping[str, Way]] = {
-    "legacy": {way.name: way for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL)},
+    "legacy": {way.name: way for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL, LONGER)},
     "omni": {way.name: way for way in (OMNI_TEXT, OMNI_IMAGE, OMNI_FRAMES, OMNI_SEVERAL)},
 }
 
@@ -155,6 +168,8 @@ FIVE_OR_TEN = Choices((5, 10))
 UP_TO_TEN = Span(3, 10)
 UP_TO_FIFTEEN = Span(3, 15)
 STD_PRO = (720, 1080)
+# Which generations can be extended no page says for sure, but that the first can.
+EXTENSION: tuple[str, tuple[int, ...], LengthRule] = ("extend", STD_PRO, FIVE)
 PRO = (1080,)
 ALL = (720, 1080, 2160)
 
@@ -164,9 +179,14 @@ MODELS: tuple[tuple[str, str, frozenset[str], tuple[tuple[str, tuple[int, ...], 
         "kling-v1",
         "legacy",
         FIRST_GENERATION | MASKS | {"camera_control"},
-        (("text", STD_PRO, FIVE_OR_TEN), ("image", STD_PRO, FIVE_OR_TEN), ("frames", STD_PRO, FIVE)),
+        (("text", STD_PRO, FIVE_OR_TEN), ("image", STD_PRO, FIVE_OR_TEN), ("frames", STD_PRO, FIVE), EXTENSION),
     ),
-    ("kling-v1-5", "legacy", FIRST_GENERATION, (("image", STD_PRO, FIVE_OR_TEN), ("frames", PRO, FIVE_OR_TEN))),
+    (
+        "kling-v1-5",
+        "legacy",
+        FIRST_GENERATION,
+        (("image", STD_PRO, FIVE_OR_TEN), ("frames", PRO, FIVE_OR_TEN), EXTENSION),
+    ),
     (
         "kling-v1-6",
         "legacy",
@@ -176,6 +196,7 @@ MODELS: tuple[tuple[str, str, frozenset[str], tuple[tuple[str, tuple[int, ...], 
             ("image", STD_PRO, FIVE_OR_TEN),
             ("frames", PRO, FIVE_OR_TEN),
             ("references", STD_PRO, FIVE_OR_TEN),
+            EXTENSION,
         ),
     ),
     ("kling-v2-master", "legacy", COMMON, (("text", PRO, FIVE_OR_TEN), ("image", PRO, FIVE_OR_TEN))),
@@ -304,8 +325,7 @@ class Kling(Vendor):
 
     def submit_call(self, order: Order) -> Call:
         way = WAYS[GENERATIONS[order.model.name]][order.model.way]
-        body = {"model_name": order.model.name, "mode": MODES[order.fitted.tier or 720]}
-        body |= {"duration": order.fitted.seconds, "external_task_id": order.client_ref}
+        body = {"external_task_id": order.client_ref} | _subject(order)
         body |= {"prompt": order.prompt} if order.prompt else {}
         body |= {"callback_url": order.callback_url} if order.callback_url else {}
         body |= {"aspect_ratio": order.fitted.ratio} if order.fitted.ratio else {}
@@ -402,13 +422,24 @@ def _model(
             options=options - way.unread,
             source="https://app.klingai.com/cn/dev/document-api/apiReference/model/textToVideo",
             way=way.name,
+            from_video=way.from_video,
         )
         for way, tiers, lengths in ((ways[word], tiers, lengths) for word, tiers, lengths in used)
     )
 
 
 def _frames(way: Way, tiers: tuple[int, ...]) -> FrameRule:
+    if way.from_video:
+        return SourceFrames()
     return PictureFrames(tiers, multiple=2) if way.shaped else FrameTable({lines: FRAMES[lines] for lines in tiers})
+
+
+def _subject(order: Order) -> dict[str, Any]:
+    """Which video is to be made: by what and how, or on from which."""
+    if order.source:
+        return {"video_id": order.source.result}
+    mode = MODES[order.fitted.tier or 720]
+    return {"model_name": order.model.name, "mode": mode, "duration": order.fitted.seconds}
 
 
 def _images(order: Order, way: Way) -> dict[str, Any]:
@@ -435,10 +466,11 @@ def _options(order: Order) -> dict[str, Any]:
 
 
 def _artifact(body: Mapping[str, Any]) -> Artifact:
-    link = text(dig(body, "data", "task_result", "videos", 0, "url"))
+    video = dig(body, "data", "task_result", "videos", 0)
+    link = text(dig(video, "url"))
     if link is None:
         raise NotUnderstood("the task succeeded, but its record holds no video's url")
-    return Artifact(link)
+    return Artifact(link, text(dig(video, "id")))
 
 
 def _failure(body: Mapping[str, Any]) -> Failure:

@@ -5,13 +5,26 @@ Wire: https://platform.openai.com/docs/api-reference/videos, read 2026-11-23. Op
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import SecretStr
 
-from videogate.task.model import Role
+from videogate.task.model import Rework, Role
 from videogate.vendorkit.contract import VendorConfig
-from videogate.vendorkit.facts import Limits, Model, OpenFrames, OpenLength, PictureRule, Terms
+from videogate.vendorkit.facts import (
+    LengthRule,
+    Limits,
+    Model,
+    OpenFrames,
+    OpenLength,
+    PictureRule,
+    SourceFrames,
+    SourceLength,
+    Terms,
+    Told,
+    VideoRule,
+)
 from videogate.vendorkit.openai_family import OpenAIFamily, Quirks
 from videogate.vendorkit.tracing import Trace, Tracing
 
@@ -32,8 +45,12 @@ _SAMPLING = frozenset(
 )
 # The extra fields of each server, as its 2026-11 packages declare them; fields that name local paths are left out.
 FLAVOURS: Mapping[str, Quirks] = {
-    "openai": Quirks(),
-    "gateway": Quirks(options=frozenset({"seed", "negative_prompt", "metadata"})),
+    "openai": Quirks(options=frozenset({"characters"}), reworks=frozenset(Rework), characters=True),
+    "gateway": Quirks(
+        options=frozenset({"seed", "negative_prompt", "metadata", "characters"}),
+        reworks=frozenset(Rework),
+        characters=True,
+    ),
     "vllm": Quirks(
         send_model=False,
         options=_SAMPLING | {"flow_shift", "boundary_ratio", "true_cfg_scale", "generate_sound", "extra_params"},
@@ -46,6 +63,12 @@ PICTURES = PictureRule(
     as_link=False,
     mimes=frozenset({"image/jpeg", "image/png", "image/webp"}),
     most_bytes=20 * 1024 * 1024,
+)
+# A remix and an edit keep the length, an extension adds what it is told to.
+REWORKS: tuple[tuple[VideoRule, LengthRule], ...] = (
+    (VideoRule(Rework.REMIX, Told.JOB), SourceLength()),
+    (VideoRule(Rework.EDIT, Told.JOB, as_file=True), SourceLength()),
+    (VideoRule(Rework.EXTEND, Told.JOB, as_file=True), OpenLength()),
 )
 TERMS = Terms(
     title="Sora, and every server of OpenAI's video format",
@@ -80,7 +103,7 @@ class Sora(OpenAIFamily):
         return {name: self._model(name) for name in dict.fromkeys((*MODELS, *extra)) if name}
 
     def _model(self, name: str) -> Model:
-        return Model(
+        usual = Model(
             name,
             frames=OpenFrames(),
             lengths=OpenLength(),
@@ -90,3 +113,10 @@ class Sora(OpenAIFamily):
             options=self.quirks.options,
             source="https://platform.openai.com/docs/guides/video-generation",
         )
+        bare = replace(usual, frames=SourceFrames(), pictures=PictureRule(), options=frozenset())
+        reworks = [
+            replace(bare, way=rule.rework.value, from_video=rule, lengths=lengths)
+            for rule, lengths in REWORKS
+            if rule.rework in self.quirks.reworks
+        ]
+        return replace(usual, others=tuple(reworks))

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnderstood
 from videogate.task.frames import Frame
-from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
+from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
 from videogate.vendorkit.contract import Notice, Order, Refusal, Vendor, VendorConfig
 from videogate.vendorkit.facts import (
@@ -32,6 +32,8 @@ from videogate.vendorkit.facts import (
     Span,
     Terms,
     TierLengths,
+    Told,
+    VideoRule,
     in_ways,
 )
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
@@ -103,6 +105,7 @@ def _pictures(counts: Mapping[Role, tuple[int, int]], least: int = 1) -> Picture
 NO_PICTURE = PictureRule()
 FIRST = _pictures({Role.FIRST_FRAME: (1, 1)})
 FIRST_AND_LAST = _pictures({Role.FIRST_FRAME: (1, 1), Role.LAST_FRAME: (1, 1)})
+LAST = _pictures({Role.LAST_FRAME: (0, 1)})
 REFERENCES = _pictures({Role.REFERENCE: (1, 7)}, least=128)
 UP_TO_THREE = _pictures({Role.REFERENCE: (1, 3)}, least=128)
 # A whole request is 20 MB at most; what is not pictures is small.
@@ -111,7 +114,10 @@ PICTURES_MOST = 19_900_000
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An endpoint used with certain pictures. `shaped`: a picture gives the shape, so no ratio is sent."""
+    """An endpoint used with certain pictures. `shaped`: a picture gives the shape, so no ratio is sent.
+
+    `from_video`: it goes on with a video, and takes none of a model's options.
+    """
 
     name: str
     path: str
@@ -120,6 +126,7 @@ class Way:
     required: frozenset[str] = frozenset()
     shaped: bool = False
     prompt_needed: bool = False
+    from_video: VideoRule | None = None
 
 
 TEXT = Way("text", "/ent/v2/text2video", NO_PICTURE, frozenset({"style"}), prompt_needed=True)
@@ -136,13 +143,18 @@ SUBJECTS = replace(
     options=frozenset({"subjects", "auto_subjects"}),
     required=frozenset({"subjects"}),
 )
-PATHS: Mapping[str, str] = {way.name: way.path for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL, SUBJECTS)}
+# Any of the account's videos will do, whichever model made it.
+LONGER = Way(
+    "extend", "/ent/v2/extend", LAST, shaped=True, from_video=VideoRule(Rework.EXTEND, Told.RESULT, any_model=True)
+)
+PATHS: Mapping[str, str] = {way.name: way.path for way in (TEXT, IMAGE, TWO_FRAMES, SEVERAL, SUBJECTS, LONGER)}
 
 FIVE = Choices((5,))
 FOUR = Choices((4,))
 FOUR_OR_EIGHT = Choices((4, 8))
 # Eight seconds are made at 720p alone.
 EIGHT_AT_720: LengthRule = TierLengths({360: FOUR, 720: FOUR_OR_EIGHT, 1080: FOUR})
+UP_TO_SEVEN = Span(1, 7)
 UP_TO_EIGHT = Span(1, 8)
 UP_TO_TEN = Span(1, 10)
 UP_TO_SIXTEEN = Span(1, 16)
@@ -185,9 +197,18 @@ MODELS: tuple[tuple[str, frozenset[str], tuple[tuple[Way, tuple[int, ...], Lengt
     (
         "viduq2-pro",
         SOUND_AND_MUSIC,
-        ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT), (WITH_FILMS, FROM_540, UP_TO_TEN)),
+        (
+            (IMAGE, FROM_540, UP_TO_TEN),
+            (TWO_FRAMES, FROM_540, UP_TO_EIGHT),
+            (WITH_FILMS, FROM_540, UP_TO_TEN),
+            (LONGER, FROM_540, UP_TO_SEVEN),
+        ),
     ),
-    ("viduq2-turbo", SOUND_AND_MUSIC, ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT))),
+    (
+        "viduq2-turbo",
+        SOUND_AND_MUSIC,
+        ((IMAGE, FROM_540, UP_TO_TEN), (TWO_FRAMES, FROM_540, UP_TO_EIGHT), (LONGER, FROM_540, UP_TO_SEVEN)),
+    ),
     ("viduq2-pro-fast", SOUND_AND_MUSIC, ((IMAGE, FROM_720, UP_TO_TEN), (TWO_FRAMES, FROM_720, UP_TO_EIGHT))),
     (
         "viduq1",
@@ -245,6 +266,7 @@ CODES: Mapping[str, FailureCode] = {
     "ImageDownloadFailure": FailureCode.INPUT_UNREADABLE,
     "ImageFormatInvalid": FailureCode.INPUT_UNREADABLE,
     "ImageSizeInvalid": FailureCode.INVALID_REQUEST,
+    "CreationNotFound": FailureCode.INPUT_UNREADABLE,
     "ImageCheckBodyJointsFailed": FailureCode.INVALID_REQUEST,
     "ImageCheckFaceFailed": FailureCode.INVALID_REQUEST,
     "ImageObjectsUndetected": FailureCode.INVALID_REQUEST,
@@ -298,7 +320,8 @@ class Vidu(Vendor):
         return {"authorization": f"Token {self.config.api_key.get_secret_value()}"}
 
     def submit_call(self, order: Order) -> Call:
-        body: dict[str, Any] = {"model": order.model.name, "duration": int(order.fitted.seconds)}
+        body: dict[str, Any] = {"model": order.model.name, "duration": int(order.fitted.added or order.fitted.seconds)}
+        body |= {"video_creation_id": order.source.result} if order.source else {}
         body |= {"resolution": f"{order.fitted.tier}p", "payload": order.client_ref}
         body |= {"prompt": order.prompt} if order.prompt else {}
         body |= {"callback_url": order.callback_url} if order.callback_url else {}
@@ -391,10 +414,11 @@ def _model(name: str, options: frozenset[str], used: Iterable[tuple[Way, tuple[i
             usual_seconds=90,
             prompt_needed=way.prompt_needed,
             abilities=frozenset({"sound"} if "audio" in options else ()),
-            options=options | way.options,
+            options=frozenset() if way.from_video else options | way.options,
             required_options=way.required,
             source="https://platform.vidu.com/docs",
             way=way.name,
+            from_video=way.from_video,
         )
         for way, tiers, lengths in used
     )
@@ -430,10 +454,11 @@ def _sighting(job: Any) -> Sighting | None:
 
 
 def _artifact(body: Mapping[str, Any]) -> Artifact:
-    link = text(dig(body, "creations", 0, "url"))
+    creation = dig(body, "creations", 0)
+    link = text(dig(creation, "url"))
     if link is None:
         raise NotUnderstood("the task succeeded, but its record holds no creation's url")
-    return Artifact(link)
+    return Artifact(link, text(dig(creation, "id")))
 
 
 def _failure(body: Mapping[str, Any]) -> Failure:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnderstood
 from videogate.task.frames import Frame
-from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
+from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
 from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
 from videogate.vendorkit.facts import (
@@ -29,6 +29,8 @@ from videogate.vendorkit.facts import (
     PictureRule,
     Span,
     Terms,
+    Told,
+    VideoRule,
 )
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
 from videogate.vendorkit.values import Read, as_bool, as_int, as_object, as_text, dig, list_of, read_options, text
@@ -113,7 +115,7 @@ class Family:
     `size` is the way a picture size is said: `size` (W*H), `resolution` (720P), or `ratio` (both 720P and 16:9).
     `keys` says where in `input` a picture goes, by role. `media` is not None for models of 2.7 that have one list for
     pictures, sounds and films instead; it says as what an option goes there. `cuts`: a film gives the length, but a
-    caller may ask for another.
+    caller may ask for another. `from_video`: the `required` film may be a video of the caller's here.
     """
 
     pictures: PictureRule
@@ -127,6 +129,7 @@ class Family:
     cuts: bool = False
     required: frozenset[str] = frozenset()
     usual: float = 150.0
+    from_video: VideoRule | None = None
 
 
 _FRAME_KEYS = {Role.FIRST_FRAME: "first_frame_url", Role.LAST_FRAME: "last_frame_url"}
@@ -174,6 +177,7 @@ EDIT_27 = Family(
     media={"video_url": "video"},
     cuts=True,
     required=frozenset({"video_url"}),
+    from_video=VideoRule(Rework.EDIT, Told.LINK),
 )
 
 FIVE = Choices((5,))
@@ -383,7 +387,7 @@ def _model(name: str, family: Family, tiers: tuple[int, ...], lengths: LengthRul
     frames: FrameRule = PictureFrames(tiers)
     if family.size != "resolution":
         frames = FrameTable({lines: tables[lines] for lines in tiers})
-    return Model(
+    usual = Model(
         name,
         frames=frames,
         lengths=lengths,
@@ -395,10 +399,17 @@ def _model(name: str, family: Family, tiers: tuple[int, ...], lengths: LengthRul
         required_options=family.required,
         source="https://help.aliyun.com/zh/model-studio/",
     )
+    if family.from_video is None:
+        return usual
+    options = family.options - family.required
+    rework = replace(usual, way="edit", from_video=family.from_video, options=options, required_options=frozenset())
+    return replace(usual, others=(rework,))
 
 
 def _input(order: Order, family: Family) -> dict[str, Any]:
     given = read_options(order.options, INPUT)
+    if order.source:
+        given["video_url"] = order.source.link
     if order.prompt and family.prompt:
         given["prompt"] = order.prompt
     if family.media is not None:

@@ -1,14 +1,16 @@
-"""The body of POST /v1/videos into a TaskSpec."""
+"""The body of POST /v1/videos and of its sisters into a TaskSpec."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from videogate.task.errors import InvalidRequest
-from videogate.task.model import Fit, Picture, Role, TaskSpec
+from videogate.task.model import Film, Fit, Picture, Rework, Role, Source, TaskSpec
 from videogate.wire.fields import METADATA_LENGTH, MOST_KEYS, Upload
 
 PROMPT_LENGTH = 32_000  # characters; OpenAI's own limit
+NAME_LENGTH = 80  # of a character's name, likewise
+LINK_LENGTH = 2_048  # characters
 
 # Every name under which clients send pictures, and what the picture is for.
 PICTURE_FIELDS: Mapping[str, Role] = {
@@ -34,14 +36,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class CreateVideo:
-    """A request to make a video, read; its pictures still have to be taken in."""
+    """A request to make a video, read; its pictures, and a film that it begins with, still have to be taken in."""
 
     spec: TaskSpec
     pictures: tuple[Sent, ...]
+    film: Upload | None = None
 
-    def with_pictures(self, taken: Sequence[Picture]) -> TaskSpec:
-        """The request with its pictures taken in."""
-        return replace(self.spec, pictures=tuple(taken))
+    def with_inputs(self, taken: Sequence[Picture], film: Film | None) -> TaskSpec:
+        """The request with its pictures and its film taken in."""
+        source = replace(self.spec.source, film=film) if self.spec.source else None
+        return replace(self.spec, pictures=tuple(taken), source=source)
 
 
 def read_create(body: Mapping[str, Any], *, default_model: str, default_fit: Fit) -> CreateVideo:
@@ -58,9 +62,49 @@ def read_create(body: Mapping[str, Any], *, default_model: str, default_fit: Fit
         resolution=_text(fields.pop("resolution", None), "resolution"),
         aspect_ratio=_text(fields.pop("aspect_ratio", None), "aspect_ratio"),
         fit=_fit(fields.pop("fit", None), default_fit),
+        callback_url=_callback(fields.pop("callback_url", None)),
         options=_options(fields),
     )
     return CreateVideo(spec, tuple(pictures))
+
+
+def read_rework(
+    body: Mapping[str, Any], rework: Rework, video_id: str | None = None, *, default_model: str, default_fit: Fit
+) -> CreateVideo:
+    """Read a normalised body of a request to make a video of another. Raises InvalidRequest, naming the parameter.
+
+    `video_id` is that of the path; without one the body's `video` says which, or is it. Only then a model is needed.
+    """
+    fields = dict(body)
+    video = video_id or _video(fields.pop("video", None))
+    film = video if isinstance(video, Upload) else None
+    read = read_create(fields, default_model=default_model if film else "", default_fit=default_fit)
+    source = Source(rework, None if isinstance(video, Upload) else video)
+    return replace(read, spec=replace(read.spec, source=source), film=film)
+
+
+def _video(value: Any) -> str | Upload:
+    """Which video: `{"id": …}`, its id alone, or a file."""
+    found = value.get("id") if isinstance(value, Mapping) else value
+    if isinstance(found, Upload):
+        return found
+    if found is not None and (named := _text(found, "video")):
+        return named
+    raise InvalidRequest(
+        "video must say which video: an object with its id, or a file.",
+        param="video",
+        code="missing_required_parameter",
+    )
+
+
+def read_character(body: Mapping[str, Any]) -> tuple[str, Upload]:
+    """The name and the film of a character. Raises InvalidRequest, naming the parameter."""
+    name, film = _text(body.get("name"), "name"), body.get("video")
+    if name is None or len(name) > NAME_LENGTH:
+        raise InvalidRequest(f"name must be a text of 1 to {NAME_LENGTH} characters.", param="name")
+    if not isinstance(film, Upload):
+        raise InvalidRequest("video must be a file.", param="video", code="missing_required_parameter")
+    return name, film
 
 
 def _prompt(value: Any) -> str:
@@ -102,6 +146,15 @@ def _fit(value: Any, default: Fit) -> Fit:
         return Fit(value)
     except ValueError:
         raise InvalidRequest("fit must be nearest or strict.", param="fit") from None
+
+
+def _callback(value: Any) -> str | None:
+    """Where the caller wants to be told: by us, so no vendor sees it. Whether we do, the engine says."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > LINK_LENGTH:
+        raise InvalidRequest("callback_url must be a link.", param="callback_url", code="invalid_type")
+    return _clean(value.strip(), "callback_url")
 
 
 def _options(fields: dict[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,12 @@ from videogate.vendorkit.facts import (
     OpenFrames,
     OpenLength,
     PictureFrames,
+    SourceFrames,
+    SourceLength,
     Span,
     TierLengths,
+    Told,
+    VideoRule,
 )
 
 
@@ -26,10 +30,16 @@ def model(name: str, vendor: str, facts: Model, created: int) -> dict[str, Any]:
         "video": {
             "model": facts.name,
             **_way(facts),
-            "abilities": sorted(facts.abilities),
-            **({"ways": [{"way": way.way, **_way(way)} for way in facts.ways]} if facts.others else {}),
+            "abilities": _abilities(facts),
+            **({"ways": [{"way": way.way or "create", **_way(way)} for way in facts.ways]} if facts.others else {}),
         },
     }
+
+
+def _abilities(facts: Model) -> list[str]:
+    """What it can do, beside the words of its vendor's what it makes of a finished video."""
+    reworks = {way.from_video.rework.value for way in facts.ways if way.from_video}
+    return sorted(facts.abilities | reworks)
 
 
 def _way(facts: Model) -> dict[str, Any]:
@@ -39,7 +49,15 @@ def _way(facts: Model) -> dict[str, Any]:
         "inputs": {role.value: {"min": least, "max": most} for role, (least, most) in facts.pictures.counts.items()},
         "prompt_required": facts.prompt_needed,
         "metadata": sorted(facts.options),
+        **({"from_video": _from_video(facts.from_video)} if facts.from_video else {}),
     }
+
+
+def _from_video(rule: VideoRule) -> dict[str, Any]:
+    """What the way makes of a video, and whose videos it takes: the model's own, its vendor's, or any."""
+    others = "vendor" if rule.any_model else "model"
+    made_by = "any" if rule.told is Told.LINK else others
+    return {"makes": rule.rework.value, "made_by": made_by, "file": rule.as_file}
 
 
 def model_list(models: list[dict[str, Any]]) -> dict[str, Any]:
@@ -55,6 +73,8 @@ def _sizes(rule: FrameRule) -> dict[str, Any]:
             return {"kind": "picture", "values": [f"{lines}P" for lines in tiers]}
         case OpenFrames():
             return {"kind": "open", "values": []}
+        case SourceFrames():
+            return {"kind": "source", "values": []}
 
 
 def _seconds(rule: LengthRule) -> dict[str, Any]:
@@ -67,3 +87,5 @@ def _seconds(rule: LengthRule) -> dict[str, Any]:
             return {"kind": "tiers", "values": {f"{lines}P": _seconds(each) for lines, each in tiers.items()}}
         case OpenLength():
             return {"kind": "open", "values": []}
+        case SourceLength():
+            return {"kind": "source", "values": []}

@@ -24,7 +24,7 @@ def video(task: Task, dialect: Dialect, url: str | None) -> dict[str, Any]:
         "size": task.size,
         "seconds": task.seconds,
         "quality": "standard",
-        "remixed_from_video_id": None,
+        "remixed_from_video_id": task.remixed_from,
         "error": _error(task.failure) if task.failure else None,
         "url": url,
     }

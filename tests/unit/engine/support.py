@@ -25,17 +25,28 @@ from videogate.store.ledger import Claim
 from videogate.store.lost import LostStore
 from videogate.task.errors import Failure, FailureCode, LinkExpired, NotUnderstood, Unavailable
 from videogate.task.frames import Frame
-from videogate.task.model import Artifact, Observation, Receipt, Role, Sight, Task, TaskSpec
+from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight, Task, TaskSpec
 from videogate.task.state import TaskState
 from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
-from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
-from videogate.vendorkit.facts import Choices, FrameTable, Model, PictureRule
+from videogate.vendorkit.contract import Order, OrderSource, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.facts import (
+    Choices,
+    FrameTable,
+    Model,
+    PictureRule,
+    SourceFrames,
+    SourceLength,
+    Told,
+    VideoRule,
+)
 from videogate.vendorkit.tracing import Found, Lost, Sighting
 
 FLOOR = 2.0
 BASE = "https://vendor.test/api"
 LINK = "https://cdn.test/film.mp4"
 TABLE = FrameTable({720: {"16:9": Frame(1280, 720), "9:16": Frame(720, 1280)}, 480: {"16:9": Frame(832, 480)}})
+EDIT, EXTEND = Rework.EDIT, Rework.EXTEND
+REMIXES = VideoRule(Rework.REMIX, Told.JOB, any_model=True, as_file=True)
 MODELS = {
     "text-1": Model("text-1", TABLE, Choices((4, 8)), options=frozenset({"seed", "style"}), usual_seconds=60),
     "picture-1": Model(
@@ -44,6 +55,17 @@ MODELS = {
         Choices((4, 8)),
         PictureRule({Role.FIRST_FRAME: (1, 1), Role.LAST_FRAME: (0, 1)}, as_link=False, side=(16, 4096)),
         prompt_needed=False,
+    ),
+    "longer-1": Model(
+        "longer-1",
+        TABLE,
+        Choices((4, 8)),
+        way="text",
+        others=(
+            Model("longer-1", SourceFrames(), Choices((4, 8)), way="extend", from_video=VideoRule(EXTEND, Told.RESULT)),
+            Model("longer-1", SourceFrames(), SourceLength(), way="edit", from_video=VideoRule(EDIT, Told.LINK)),
+            Model("longer-1", SourceFrames(), SourceLength(), way="remix", from_video=REMIXES),
+        ),
     ),
     "strict-1": Model(
         "strict-1", TABLE, Choices((4,)), options=frozenset({"voice"}), required_options=frozenset({"voice"})
@@ -75,7 +97,7 @@ class Maker(Vendor):
     def submit_call(self, order: Order) -> Call:
         sent = {"prompt": order.prompt, "ref": order.client_ref, "size": order.fitted.size, **order.options}
         pictures = [len(picture.read()) for picture in order.pictures if picture.read is not None]
-        return Call("POST", "/jobs", json={**sent, "pictures": pictures})
+        return Call("POST", "/jobs", json={**sent, "pictures": pictures, **_source(order.source)})
 
     def read_receipt(self, reply: Reply, sent: Prepared) -> Receipt:
         if not reply.json().get("id"):
@@ -94,7 +116,7 @@ class Maker(Vendor):
             case "working":
                 return Observation(Sight.RUNNING, word, progress=job.get("progress"))
             case "done":
-                return Observation(Sight.SUCCEEDED, word, artifact=Artifact(LINK))
+                return Observation(Sight.SUCCEEDED, word, artifact=Artifact(LINK, job.get("result")))
             case "broken":
                 return Observation(Sight.FAILED, word, failure=Failure(FailureCode.MODERATION_BLOCKED, "no", "E7"))
             case "gone":
@@ -127,6 +149,13 @@ class Maker(Vendor):
         if not isinstance(error, dict):
             return None
         return Refusal(Failure(FailureCode.INVALID_REQUEST, error["message"], "E1"), later=bool(error.get("later")))
+
+
+def _source(source: OrderSource | None) -> dict[str, Any]:
+    if source is None:
+        return {}
+    film = source.film.content.decode("latin-1") if source.film else None
+    return {"source": {"job": source.job, "result": source.result, "link": source.link, "film": film}}
 
 
 def _sighting(job: Mapping[str, Any]) -> Sighting:

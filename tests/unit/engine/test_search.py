@@ -65,11 +65,25 @@ def test_the_one_job_that_is_alike_is_bound() -> None:
         [job(1, created_at=1000.0 + matching.LATE + 1)],
         [job(1, created_at=None)],
         [job(1, client_ref="vg9")],
+        [job(1, remix_of="job-0")],
     ],
 )
 def test_what_is_not_alike_is_not_bound(seen: list[Sighting]) -> None:
-    """Another prompt, model, time or reference, or none that is shown: not this one."""
+    """Another prompt, model, time, reference or source, or none that is shown: not this one."""
     assert bind(seen) is None
+
+
+def test_a_remix_is_told_from_other_videos_with_its_words() -> None:
+    """Only a job that is a remix of the same video, or does not say of which, can be a remix's; so for a plain one."""
+    remix = other(remix_of="job-0")
+
+    assert [matching.may_be(remix, job(1, remix_of=shown)) for shown in ("job-0", "", "job-9", None)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert [matching.may_be(LOST, job(1, remix_of=shown)) for shown in ("job-0", "", None)] == [False, True, True]
 
 
 def test_a_job_that_belongs_to_an_attempt_is_not_bound_again() -> None:

@@ -14,7 +14,7 @@ from unit.store.support import ACCOUNT, BROKEN, NOW, UNKNOWN_OUTCOME, VENDOR, De
 from videogate.store.ledger import Claim, Ledger
 from videogate.task.errors import Failure
 from videogate.task.frames import Frame
-from videogate.task.model import Artifact, Content, Picture, Receipt, Role
+from videogate.task.model import Artifact, Content, Picture, Receipt, Rework, Role, Source, TaskSpec
 from videogate.task.state import (
     ATTEMPT_MOVES,
     ENDED,
@@ -371,14 +371,29 @@ async def test_handing_back_leaves_other_workers_alone(desk: Desk) -> None:
     assert await other.hand_back(NOW) == 0
 
 
-async def test_pictures_in_use(desk: Desk) -> None:
+async def test_inputs_in_use(desk: Desk) -> None:
     """The files of tasks that have not ended are in use; those of links and of ended ones are not."""
     for key, state in [("k1", "intent"), ("k2", "submitting"), ("k3", "running"), ("k4", "failed")]:
         await desk.add(f"video_{state}", Picture(Role.REFERENCE, key=key, frame=Frame(1, 1)))
         desk.sql("UPDATE task SET state = ? WHERE id = ?", state, f"video_{state}")
     await desk.add("video_link", Picture(Role.REFERENCE, url="https://a.test/p.png"))
 
-    assert await desk.ledger.pictures_in_use() == {"k1", "k2", "k3"}
+    assert await desk.ledger.inputs_in_use() == {"k1", "k2", "k3"}
+
+
+async def test_a_lost_remix_knows_its_sources_job(desk: Desk) -> None:
+    """The search learns the vendor's id of the video that was to be remixed, and of no other source."""
+    await desk.submitted("video_1")
+    for rework in Rework:
+        task_id = f"video_{rework.value}"
+        await desk.add(task_id, spec=TaskSpec("film-1", task_id, source=Source(rework, "video_1")))
+        claim = await desk.claim(TaskState.INTENT)
+        assert await desk.ledger.begin_send(claim, now=NOW, deadline=NOW + 40)
+        assert await desk.ledger.unknown(claim, "lost", look_at=NOW)
+
+    found = {lost.task_id: lost.remix_of for lost in await desk.lost.due(VENDOR, now=NOW, lease=60)}
+
+    assert found == {"video_remix": "job-video_1", "video_edit": "", "video_extend": ""}
 
 
 async def test_writes_of_a_lease_holder_count(desk: Desk) -> None:

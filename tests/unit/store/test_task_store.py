@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unit.store.support import NOW, UNKNOWN_OUTCOME, Desk, new_task
 from videogate.store.rows import from_spec, to_fitted, to_spec
 from videogate.task.frames import Frame
-from videogate.task.model import Adjustment, Content, Fit, Fitted, Picture, Role, TaskSpec
+from videogate.task.model import Adjustment, Content, Film, Fit, Fitted, Picture, Rework, Role, Source, TaskSpec
 from videogate.task.state import AttemptState, TaskState
 
 PICTURE = Picture(Role.FIRST_FRAME, key="k1", mime="image/png", frame=Frame(64, 48), length=9, sha256="ab")
@@ -155,6 +155,7 @@ async def test_words_outside_the_protocol_are_refused(desk: Desk, table: str, co
 
 frames = st.builds(Frame, st.integers(1, 9_999), st.integers(1, 9_999))
 texts = st.text(max_size=30)
+films = st.builds(Film, texts, texts, st.integers(0, 9), texts)
 pictures = st.builds(Picture, st.sampled_from(Role), st.none() | texts, st.none() | texts, frame=st.none() | frames)
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | texts,
@@ -171,6 +172,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
         texts,
         fit=st.sampled_from(Fit),
         pictures=st.lists(pictures, max_size=3).map(tuple),
+        source=st.none() | st.builds(Source, st.sampled_from(Rework), st.none() | texts, st.none() | films),
         options=st.dictionaries(texts, json_values, max_size=4),
     )
 )

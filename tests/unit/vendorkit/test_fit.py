@@ -20,6 +20,7 @@ from videogate.vendorkit.facts import (
     OpenFrames,
     OpenLength,
     PictureFrames,
+    SourceLength,
     Span,
     TierLengths,
 )
@@ -55,7 +56,7 @@ def made_by(rule: LengthRule) -> list[int]:
             return sorted(allowed)
         case Span(least, most):
             return list(range(least, most + 1))
-        case OpenLength():
+        case OpenLength() | SourceLength():
             return []
         case TierLengths(tiers):
             return sorted({length for each in tiers.values() for length in made_by(each)})
@@ -134,7 +135,7 @@ def test_nothing_is_promised_that_the_model_cannot_make(
             assert int(fitted.seconds) in allowed
         case Span(least, most):
             assert least <= int(fitted.seconds) <= most
-        case OpenLength():
+        case OpenLength() | SourceLength():
             assert fitted.seconds == asked.get("seconds", "4")
 
 

@@ -9,10 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from videogate.task.errors import InvalidRequest
-from videogate.task.model import Fit, Role
+from videogate.task.model import Film, Fit, Rework, Role, Source, TaskSpec
 from videogate.wire import errors
-from videogate.wire.create import PICTURE_FIELDS, PROMPT_LENGTH, CreateVideo, read_create
-from videogate.wire.fields import METADATA_LENGTH, MOST_KEYS, Upload, from_json
+from videogate.wire.create import (
+    PICTURE_FIELDS,
+    PROMPT_LENGTH,
+    CreateVideo,
+    read_character,
+    read_create,
+    read_rework,
+)
+from videogate.wire.fields import METADATA_LENGTH, MOST_KEYS, Upload, from_json, from_pairs
 
 FILE = Upload(BytesIO(b"bytes"))
 LINK = "https://a.test/cat.png"
@@ -101,6 +108,76 @@ def test_frames_have_their_roles() -> None:
         "first_frame": Role.FIRST_FRAME,
         "last_frame": Role.LAST_FRAME,
     }
+
+
+def rework(body: dict[str, Any], kind: Rework = Rework.EDIT, video_id: str | None = None) -> CreateVideo:
+    return read_rework(body, kind, video_id, default_model="sora-2", default_fit=Fit.NEAREST)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"video": {"id": "video_1"}},
+        {"video": " video_1 "},
+        from_json('{"video": "{\\"id\\": \\"video_1\\"}"}'),
+        from_pairs([("video[id]", "video_1")]),
+    ],
+)
+def test_a_source_comes_in_many_forms(body: dict[str, Any]) -> None:
+    """An object, its text, a bracket or the id alone: the same video, whose own model it is."""
+    asked = rework({"prompt": "a", "seconds": 8, "x": 1, **body})
+
+    assert asked == CreateVideo(
+        TaskSpec("", "a", seconds="8", options={"x": 1}, source=Source(Rework.EDIT, "video_1")), ()
+    )
+
+
+def test_a_source_in_the_path_is_the_one() -> None:
+    """What the body says besides is no source: a remix names it in its path."""
+    asked = rework({"prompt": "a", "video": "video_2"}, Rework.REMIX, "video_1").spec
+
+    assert (asked.source, asked.options) == (Source(Rework.REMIX, "video_1"), {"video": "video_2"})
+
+
+def test_a_film_is_a_source_that_needs_a_model() -> None:
+    """It still has to be taken in."""
+    asked = rework({"prompt": "a", "video": FILE})
+    kept = Film("k", "video/mp4", 1, "ab")
+
+    assert (asked.film, asked.spec.model) == (FILE, "sora-2")
+    assert asked.with_inputs([], kept).source == Source(Rework.EDIT, film=kept)
+
+
+@pytest.mark.parametrize(
+    "video", [None, "", " ", {}, {"id": None}, {"id": ""}, {"id": 5}, [], ["a", "b"], 5, "a" * 256]
+)
+def test_what_is_no_source_is_refused(video: object) -> None:
+    """The caller reads what `video` is to be."""
+    with pytest.raises(InvalidRequest) as caught:
+        rework({"prompt": "a", "video": video})
+
+    assert caught.value.param == "video"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"video": FILE}, "name"),
+        ({"name": "", "video": FILE}, "name"),
+        ({"name": "n" * 81, "video": FILE}, "name"),
+        ({"name": "a\ud800", "video": FILE}, "name"),
+        ({"name": ["a"], "video": FILE}, "name"),
+        ({"name": "Bob"}, "video"),
+        ({"name": "Bob", "video": "video_1"}, "video"),
+    ],
+)
+def test_a_character_needs_a_name_and_a_film(body: dict[str, Any], param: str) -> None:
+    """Each is named when it lacks."""
+    assert read_character({"name": "Bob", "video": FILE}) == ("Bob", FILE)
+    with pytest.raises(InvalidRequest) as caught:
+        read_character(body)
+
+    assert caught.value.param == param
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -150,7 +150,10 @@ def test_lists_name_their_ends() -> None:
             {"www-authenticate": "Bearer"},
         ),
         (ours.VideoNotFound("video_1"), 404, "invalid_request_error", "video_not_found", "video_id", {}),
+        (ours.VideoNotFound("video_1", "video"), 404, "invalid_request_error", "video_not_found", "video", {}),
         (ours.VideoExpired("video_1"), 404, "invalid_request_error", "video_expired", "video_id", {}),
+        (ours.VideoExpired("video_1", "video"), 404, "invalid_request_error", "video_expired", "video", {}),
+        (ours.CharacterNotFound("char_1"), 404, "invalid_request_error", "character_not_found", "character_id", {}),
         (ours.VideoNotReady("m"), 400, "invalid_request_error", "video_not_ready", "video_id", {}),
         (
             ours.VideoNotReady("m", 4.2),
@@ -197,6 +200,7 @@ def test_every_error_is_rendered() -> None:
         ours.VideoNotFound,
         ours.VideoNotReady,
         ours.VideoExpired,
+        ours.CharacterNotFound,
         ours.NotServed,
         ours.CallerGone,
         ours.Busy,

@@ -1,6 +1,7 @@
 """Create, get, list and delete videos."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -8,14 +9,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from videogate.engine import schedule
 from videogate.faultpoints import faultpoint
-from videogate.task.errors import Busy, CallerGone, InvalidRequest, VideoNotFound
-from videogate.task.model import Picture, Task
+from videogate.task.errors import InvalidRequest, VideogateError, VideoNotFound
+from videogate.task.model import Film, Picture, Rework, Task, TaskSpec
 from videogate.task.state import LIVE
 from videogate.web.auth import Caller
 from videogate.web.body import read_body
 from videogate.web.deps import CallerOf, DialectOf, Parts, PartsOf
 from videogate.wire import video as render
-from videogate.wire.create import CreateVideo, read_create
+from videogate.wire.create import CreateVideo, read_create, read_rework
 from videogate.wire.dialect import HEADER, VARY, Dialect
 from videogate.wire.fields import Upload
 from videogate.wire.repeat import read_repeat
@@ -35,21 +36,25 @@ router = APIRouter()
 @router.post("/videos")
 async def create(request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
     """Accept a request for a video. Answers as soon as it is durable; a repeated one as the first was."""
-    repeat = read_repeat(request.headers)
-    taken: list[Picture] = []
-    try:
-        async with read_body(request) as body:
-            read = read_create(body, default_model=have.default_model, default_fit=have.default_fit)
-            await _take_pictures(have, read, taken)
-        spec = read.with_pictures(taken)
-        request_id = request.scope["state"]["request_id"]
-        task = await have.submissions.create(who.id, spec, request_id, repeat, request.is_disconnected)
-    except (InvalidRequest, CallerGone, Busy):
-        await have.inputs.drop(taken)
-        raise
-    faultpoint("create.replying")
-    shown = await _after_waiting(request, have, task) or task  # deleted meanwhile: as it was
-    return _of_task(request, have, who, dialect, shown, dialect.created)
+    return await _make(request, have, who, dialect, read_create)
+
+
+@router.post("/videos/edits")
+async def edit(request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
+    """Accept a request for a changed version of a video."""
+    return await _make(request, have, who, dialect, partial(read_rework, rework=Rework.EDIT))
+
+
+@router.post("/videos/extensions")
+async def extend(request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
+    """Accept a request for a video that goes on where another ends."""
+    return await _make(request, have, who, dialect, partial(read_rework, rework=Rework.EXTEND))
+
+
+@router.post("/videos/{video_id}/remix")
+async def remix(video_id: VideoId, request: Request, have: PartsOf, who: CallerOf, dialect: DialectOf) -> Response:
+    """Accept a request for a video like another one, by a new prompt."""
+    return await _make(request, have, who, dialect, partial(read_rework, rework=Rework.REMIX, video_id=video_id))
 
 
 @router.get("/videos")
@@ -106,12 +111,39 @@ async def delete(video_id: VideoId, have: PartsOf, who: CallerOf, dialect: Diale
     return _answer(render.deleted(await have.submissions.delete(who.id, video_id)), dialect)
 
 
-async def _take_pictures(have: Parts, read: CreateVideo, taken: list[Picture]) -> None:
+async def _make(
+    request: Request, have: Parts, who: Caller, dialect: Dialect, read: Callable[..., CreateVideo]
+) -> Response:
+    """Accept a request whose body `read` reads."""
+    repeat = read_repeat(request.headers)
+    taken: list[Picture | Film] = []
+    try:
+        async with read_body(request) as body:
+            spec = await _take_inputs(
+                have, read(body, default_model=have.default_model, default_fit=have.default_fit), taken
+            )
+        request_id = request.scope["state"]["request_id"]
+        task = await have.submissions.create(who.id, spec, request_id, repeat, request.is_disconnected)
+    except VideogateError:
+        await have.inputs.drop(taken)
+        raise
+    faultpoint("create.replying")
+    shown = await _after_waiting(request, have, task) or task  # deleted meanwhile: as it was
+    return _of_task(request, have, who, dialect, shown, dialect.created)
+
+
+async def _take_inputs(have: Parts, read: CreateVideo, taken: list[Picture | Film]) -> TaskSpec:
+    pictures: list[Picture] = []
     for sent in read.pictures:
         if isinstance(sent.value, Upload):
-            taken.append(await have.inputs.store(sent.role, sent.value.file, sent.field))
+            picture = await have.inputs.store(sent.role, sent.value.file, sent.field)
         else:
-            taken.append(await have.inputs.take(Picture(sent.role, url=sent.value), sent.field))
+            picture = await have.inputs.take(Picture(sent.role, url=sent.value), sent.field)
+        pictures.append(picture)
+        taken.append(picture)
+    film = await have.inputs.store_film(read.film.file, "video") if read.film else None
+    taken += [film] if film else []
+    return read.with_inputs(pictures, film)
 
 
 def _video(request: Request, have: Parts, who: Caller, dialect: Dialect, task: Task) -> dict[str, Any]:

@@ -18,20 +18,25 @@ from httpx_aiohttp import AiohttpTransport
 
 from videogate import __version__, logs, vendors
 from videogate.engine.callbacks import Addresses, Callbacks
+from videogate.engine.characters import Characters
 from videogate.engine.figures import Figures
 from videogate.engine.history import History
 from videogate.engine.poller import Poller
 from videogate.engine.results import Results
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
+from videogate.engine.tell import Teller
 from videogate.engine.upkeep import upkeep
 from videogate.engine.watch import Watch
+from videogate.engine.webhooks import CallbackRule, Webhooks
 from videogate.media.disk import Disk
 from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage, open_storage
 from videogate.settings import ConfigurationError, Settings, unknown_variables, vendor_config
 from videogate.store.database import SqliteDatabase
+from videogate.store.deliveries import DeliveryStore
+from videogate.store.endpoints import EndpointStore
 from videogate.store.events import EventStore
 from videogate.store.figures import FigureStore
 from videogate.store.kept import KeptStore
@@ -91,7 +96,7 @@ def create_app(settings: Settings, variables: Mapping[str, str]) -> Application:
             stops.append(stop)
             yield
 
-    asgi = server.build(lifespan, max_body=settings.max_body, version=__version__)
+    asgi = server.build(lifespan, max_body=settings.max_body, version=__version__, origins=settings.origins)
 
     def stop_all() -> None:
         for stop in stops:
@@ -129,17 +134,27 @@ async def running(
             for name, (kind, config) in on.items()
         }
         addresses = Addresses(secret, settings.public_url)
-        shop = await _shop(settings, database, storage, opened, fetcher, addresses)
+        links = Links(secret, settings.public_url, settings.link_seconds, time)
+        shop = await _shop(settings, database, storage, opened, fetcher, addresses, links)
         poller = Poller(shop)
+        keys = Keys(key_store, secret, settings.keys, monotonic, callbacks=settings.callback_urls)
+        deliveries = DeliveryStore(database)
+        webhooks = Webhooks(EndpointStore(database), deliveries, fetcher, time)
+        teller = Teller(deliveries, fetcher, secret, keys.live, time, shop.jitter)
+        await teller.recover()
         loop = create_task(poller.run(), name="poller")
-        beside = upkeep(shop)
+        beside = upkeep(shop, teller)
         rounds = [create_task(each.run(), name=each.name) for each in beside]
         health = Health(database.ping, lambda: not loop.done())
-        keys = Keys(key_store, secret, settings.keys, monotonic)
         callbacks = Callbacks(shop, addresses, poller.wake)
         watch = Watch(shop.tasks, EventStore(database))
         figures = Figures(FigureStore(database), opened, time, __version__, shop.disk.free)
-        parts = _parts(settings, shop, poller, keys, secret, health, callbacks, figures, watch)
+        rule = CallbackRule(keys.may_call_back, fetcher)
+        characters = Characters(shop, secret)
+        submissions = Submissions(shop, settings.aliases, poller.wake, rule.check, characters.named)
+        parts = _parts(
+            settings, shop, submissions, characters, keys, links, health, callbacks, figures, watch, webhooks
+        )
         log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
 
         def stop() -> None:
@@ -153,6 +168,7 @@ async def running(
         stop()
         await gather(loop, *rounds)
         await poller.drain()
+        await teller.drain()
     finally:
         await submits.aclose()
         await polls.aclose()
@@ -205,13 +221,14 @@ async def _shop(
     opened: Mapping[str, Vendor],
     fetcher: SafeFetcher,
     addresses: Addresses,
+    links: Links,
 ) -> Shop:
     ledger = Ledger(database, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
     inputs = InputSpool(settings.data_dir / "inputs", fetcher)
     # Behind the lock this process is alone: whatever a dead one held is free.
     voided = await ledger.recover(time())
     storage.clear_spool()
-    orphans = inputs.sweep(await ledger.pictures_in_use())
+    orphans = inputs.sweep(await ledger.inputs_in_use())
     log.info("recovered", leases=voided, orphaned_inputs=orphans)
     if waiting := await ledger.unserved(opened, NOT_CONFIGURED):
         log.warning("vendor_not_configured", tasks=dict(waiting))
@@ -230,31 +247,36 @@ async def _shop(
         new_id=lambda prefix: prefix + token_hex(16),
         history=History(await EventStore(database).took(PAST)),
         callback_url=addresses.url,
+        video_link=links.public,
     )
 
 
 def _parts(
     settings: Settings,
     shop: Shop,
-    poller: Poller,
+    submissions: Submissions,
+    characters: Characters,
     keys: Keys,
-    secret: bytes,
+    links: Links,
     health: Health,
     callbacks: Callbacks,
     figures: Figures,
     watch: Watch,
+    webhooks: Webhooks,
 ) -> Parts:
     return Parts(
-        submissions=Submissions(shop, settings.aliases, poller.wake),
+        submissions=submissions,
+        characters=characters,
         tasks=shop.tasks,
         inputs=shop.inputs,
         results=Results(shop),
         watch=watch,
         keys=keys,
-        links=Links(secret, settings.public_url, settings.link_seconds, time),
+        links=links,
         catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
         health=health,
         callbacks=callbacks,
+        webhooks=webhooks,
         figures=figures,
         clock=time,
         redirect=settings.content_redirect,

@@ -1,6 +1,7 @@
 """The settings, read once by the composition root; everybody else gets values."""
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from videogate.vendorkit.contract import VendorConfig
 PREFIX = "VIDEOGATE_"
 ENV_FILE = ".env"
 _STORES = ("AWS_", "GOOGLE_", "AZURE_")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#,*]+", re.ASCII)  # as browsers write it, in small letters
 
 
 class ConfigurationError(Exception):
@@ -61,6 +63,8 @@ class Settings(BaseSettings):
     task_deadline: Seconds = Field(default=86_400, gt=0, description="seconds from a request to giving up on it")
     unknown_window: Seconds = Field(default=1_800, ge=0, description="seconds a submit without an answer is looked for")
     fetch_allow_private: bool = Field(default=False, description="open links to loopback and private addresses")
+    callback_urls: bool = Field(default=False, description="requests with the keys of api_keys may name a callback_url")
+    cors_origins: str = Field(default="", description="comma-separated origins whose pages may call; *: any page's")
     max_body: int = Field(default=32 * 1024 * 1024, gt=0, description="bytes of a request body, at most")
     link_seconds: int = Field(default=3600, gt=0, description="how long the signed link in `url` works")
     media_url: str = Field(default="", description="empty: files in the data directory; else file:, s3:, gs:, az:")
@@ -84,10 +88,22 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in _listed(value)):
+            raise ValueError("each must be an origin, such as https://app.example.com or http://localhost:3000, or *")
+        return value
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins whose pages may call."""
+        return _listed(self.cors_origins)
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The callers' keys."""
-        return tuple(key for key in (part.strip() for part in self.api_keys.get_secret_value().split(",")) if key)
+        return _listed(self.api_keys.get_secret_value())
 
     @property
     def aliases(self) -> Mapping[str, str]:
@@ -101,6 +117,10 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         """The SQLite file."""
         return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data_dir / "gateway.db"
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part for part in (part.strip() for part in value.split(",")) if part)
 
 
 def read_settings() -> Settings:

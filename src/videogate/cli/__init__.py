@@ -2,7 +2,7 @@
 
 import typer
 
-from videogate.cli import conformance, demo, keys, migrate, serve, simulate, tasks
+from videogate.cli import conformance, demo, keys, migrate, serve, simulate, tasks, webhooks
 
 app = typer.Typer(
     name="videogate",
@@ -18,6 +18,7 @@ app.command("conformance")(conformance.conformance)
 app.command("migrate")(migrate.migrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(webhooks.app, name="webhooks")
 
 
 def main() -> None:

@@ -22,9 +22,10 @@ app = typer.Typer(help="Callers' keys.", no_args_is_help=True)
 def create(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
     dialect: Annotated[Dialect | None, typer.Option(help="The dialect that its callers read.")] = None,
+    callbacks: Annotated[bool, typer.Option("--callbacks", help="Its requests may have a callback_url.")] = False,
 ) -> None:
     """Make a key. It is shown once; only its digest is kept."""
-    key, value = _with_store(lambda store: store.create(name, dialect, time()))
+    key, value = _with_store(lambda store: store.create(name, dialect, time(), callbacks=callbacks))
     typer.echo(f"{key.id}  {value}")
 
 
@@ -32,7 +33,8 @@ def create(
 def list_keys() -> None:
     """Show every key's id, name, dialect and state; never the key."""
     for key in _with_store(lambda store: store.all()):
-        typer.echo(f"{key.id}  {key.name}  {key.dialect or '-'}  {'revoked' if key.revoked else 'live'}")
+        state = "revoked" if key.revoked else "live"
+        typer.echo(f"{key.id}  {key.name}  {key.dialect or '-'}  {state}{'  callbacks' if key.callbacks else ''}")
 
 
 @app.command()

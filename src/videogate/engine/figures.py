@@ -26,6 +26,7 @@ SUBMITS = Counter(
 RECONCILES = Counter("videogate_reconcile", "Searches for lost submits", ["vendor", "result"], registry=None)
 POLLS = Counter("videogate_polls", "Looks at vendors' jobs", ["vendor", "result"], registry=None)
 FETCHES = Counter("videogate_fetches", "Downloads of results", ["vendor", "result"], registry=None)
+WEBHOOKS = Counter("videogate_webhooks", "Tries to deliver webhooks, by what became of them", ["result"], registry=None)
 REQUESTS = Counter("videogate_http_requests", "Requests answered", ["route", "method", "code"], registry=None)
 SECONDS = Histogram(
     "videogate_http_request_duration_seconds", "From a request's head to its answer's end", ["route"], registry=None
@@ -70,6 +71,11 @@ def served(route: str, method: str, code: int, seconds: float) -> None:
     SECONDS.labels(route).observe(seconds)
 
 
+def told(result: str) -> None:
+    """Count a try to deliver a webhook."""
+    WEBHOOKS.labels(result).inc()
+
+
 class Figures:
     """All figures as text.
 
@@ -99,7 +105,7 @@ class Figures:
         """In Prometheus' text format."""
         standing = await self._store.standing()
         registry = CollectorRegistry()
-        for each in (SUBMITS, RECONCILES, POLLS, FETCHES, REQUESTS, SECONDS):
+        for each in (SUBMITS, RECONCILES, POLLS, FETCHES, WEBHOOKS, REQUESTS, SECONDS):
             registry.register(each)
         registry.register(_Gauges(standing, self._vendors, self._clock(), self._version))
         registry.register(_Disk(self._free()))

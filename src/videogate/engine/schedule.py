@@ -18,6 +18,8 @@ _TROUBLE_BASE = 2.0
 _TROUBLE_CAP = 60.0  # seconds
 _LOOKUPS = (5.0, 10.0, 45.0, 240.0, 1_500.0)  # seconds between: at 5 s, 15 s, 60 s, 5 min and 30 min
 _LOOKUP_LATER = 3_600.0
+# Seconds between the tries of a webhook, as the Standard Webhooks specification has them, within three days.
+_TELLS = (5.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 72_000.0)
 _CALLERS = (1.0, 30.0)  # seconds; callers are asked to come back no sooner and no later
 _RETRY_AFTER_CAP = 600.0  # seconds; a longer wish is not believed
 
@@ -49,6 +51,11 @@ def next_lookup(*, floor: float, looks: int) -> float:
 def callers_look(*, due_in: float) -> float:
     """Seconds after which a caller may find news of a task that we look at in `due_in` seconds."""
     return min(_CALLERS[1], max(_CALLERS[0], due_in + _CALLERS[0]))
+
+
+def next_tell(*, failures: int, jitter: float) -> float | None:
+    """Seconds to the next try of a webhook after `failures` tries in vain; None: it is given up."""
+    return _spread(_TELLS[failures - 1], jitter) if failures <= len(_TELLS) else None
 
 
 def estimated_progress(*, elapsed: float, usual: float) -> int:

@@ -50,6 +50,7 @@ class Shop:
     new_id: Callable[[str], str]
     history: History = field(default_factory=History)
     callback_url: Callable[[Vendor, str], str | None] = lambda _vendor, _client_ref: None
+    video_link: Callable[[str, str], str | None] = lambda _owner, _video_id: None  # None: nobody outside can open one
 
     def usual_seconds(self, task: Task) -> float:
         """How long the task's model takes: as seen here, else as is known of it; an unknown one counts as a minute."""
@@ -68,7 +69,7 @@ class Shop:
 async def drop_inputs(shop: Shop, claim: Claim) -> None:
     """Remove the input files of a task that has ended."""
     spec, _ = await shop.tasks.request(claim.task.id)
-    await shop.inputs.drop(spec.pictures)
+    await shop.inputs.drop(spec.files)
 
 
 def tell(event: str, claim: Claim, to: TaskState | None = None, **facts: object) -> None:

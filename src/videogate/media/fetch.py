@@ -1,14 +1,16 @@
 """Opening links safely: the one place where a URL that somebody else chose is opened.
 
 A link's text is judged, its host is resolved once, every address is judged, and the connection goes to an address that
-was judged. Redirects are followed by hand, each judged anew.
+was judged. Redirects are followed by hand, each judged anew; where something is posted, none is followed.
 """
 
 import re
 import socket
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -27,11 +29,15 @@ SILENCE_SECONDS = 30.0  # between two pieces
 TOTAL_SECONDS = 600.0
 RESULT_BYTES = 2 * 1024**3
 CHUNK = 256 * 1024
+POST_SECONDS = 10.0  # for all of a post, its answer included
+POST_LOOK_UPS = 16  # of hosts, at once
+ANSWER_BYTES = 64 * 1024  # of the answer to a post; the rest is not heard
 
 _PORTS = frozenset({None, 80, 443})
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({401, 403, 404, 410})
 _TOO_MANY = 429
+_HEADERS = {"accept-encoding": "identity", "user-agent": "videogate"}
 _FORBIDDEN = frozenset(' \\\t\r\n"<>^`{|}')
 # A name or an address in a spelling that every reader takes for the same: no escapes, no zone, nothing around the [ ].
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]*)?", re.IGNORECASE)
@@ -67,12 +73,19 @@ class SafeFetcher:
         self._longest = longest_result
         self._session: aiohttp.ClientSession | None = None
         self._home_session: aiohttp.ClientSession | None = None
+        self._post_session: aiohttp.ClientSession | None = None
+        self._post_resolver = ApartResolver(allow_private=allow_private)
 
     async def close(self) -> None:
         """Close every connection."""
-        for session in (self._session, self._home_session):
+        for session in (self._session, self._home_session, self._post_session):
             if session is not None:
                 await session.close()
+        await self._post_resolver.close()
+
+    def check(self, url: str) -> None:
+        """Judge a link by its text, as it is judged when it is opened. Raises UnsafeLink."""
+        check_link(url, allow_private=self._allow_private)
 
     @asynccontextmanager
     async def open(
@@ -110,6 +123,25 @@ class SafeFetcher:
             raise Unavailable(error.message) from error
         return bytes(content)
 
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Send a body. Returns the status of the answer, of which nothing else is kept and no redirect followed.
+
+        Raises UnsafeLink for a link that is not safe, Unavailable for trouble on the way.
+        """
+        self.check(url)
+        session = self._get_post_session()
+        try:
+            response = await session.post(URL(url, encoded=True), data=body, headers=headers, allow_redirects=False)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            if _leads_inside(error):
+                raise UnsafeLink("leads to an address that is not public") from error
+            raise Unavailable(_in_words(error)) from error
+        try:
+            await _hear_out(response)
+        finally:
+            response.close()
+        return response.status
+
     @asynccontextmanager
     async def _open(
         self, url: str, headers: Mapping[str, str], home: str, hosts: Collection[str]
@@ -145,11 +177,9 @@ class SafeFetcher:
             # A link whose text was judged is sent as it is written: a signature is over its very characters.
             where = URL(url, encoded=not at_home)
             return await session.get(where, headers=dict(headers) if at_home else {}, allow_redirects=False)
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, NotPublic):
-                raise UnsafeLink("leads to an address that is not public") from error
-            raise Unavailable(f"the link could not be read: {_in_words(error)}") from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            if _leads_inside(error):
+                raise UnsafeLink("leads to an address that is not public") from error
             raise Unavailable(f"the link could not be read: {_in_words(error)}") from error
 
     def _get_session(self, *, at_home: bool) -> aiohttp.ClientSession:
@@ -158,6 +188,11 @@ class SafeFetcher:
             return self._home_session
         self._session = self._session or _session(PublicResolver(), public_socket)
         return self._session
+
+    def _get_post_session(self) -> aiohttp.ClientSession:
+        make_socket = None if self._allow_private else public_socket
+        self._post_session = self._post_session or _post_session(self._post_resolver, make_socket)
+        return self._post_session
 
 
 class PublicResolver(AbstractResolver):
@@ -170,9 +205,9 @@ class PublicResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Look a host up. Raises OSError for a host that does not resolve or is not public."""
-        found = await get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        found = await self._look_up(host, port, family)
         addresses = [(kind, str(address[0])) for kind, _, _, _, address in found]
-        if not addresses or not all(is_public(address) for _, address in addresses):
+        if not addresses or not all(self._may_be_opened(address) for _, address in addresses):
             raise NotPublic(f"{host} is not on the public internet")
         return [
             ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
@@ -181,6 +216,31 @@ class PublicResolver(AbstractResolver):
 
     async def close(self) -> None:
         """Hold nothing."""
+
+    async def _look_up(self, host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+        return await get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+
+    def _may_be_opened(self, address: str) -> bool:
+        return is_public(address)
+
+
+class ApartResolver(PublicResolver):
+    """Resolves in threads of its own: a receiver whose name server hangs takes none from results and vendors."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._threads = ThreadPoolExecutor(POST_LOOK_UPS, thread_name_prefix="post-resolver")
+
+    async def close(self) -> None:
+        """Begin no further look-up."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _look_up(self, host: str, port: int, family: socket.AddressFamily) -> list[Any]:
+        ask = partial(socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM)
+        return await get_running_loop().run_in_executor(self._threads, ask)
+
+    def _may_be_opened(self, address: str) -> bool:
+        return self._allow_private or is_public(address)
 
 
 def public_socket(info: aiohttp.AddrInfoType) -> socket.socket:
@@ -260,6 +320,10 @@ def _is_at(home: str, url: str) -> bool:
         return False  # what is wrong with it is said when it is checked
 
 
+def _leads_inside(error: Exception) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, NotPublic)
+
+
 def _in_words(error: Exception) -> str:
     return next((words for kind, words in _TROUBLES if isinstance(error, kind)), type(error).__name__)
 
@@ -281,6 +345,35 @@ def _accept(response: aiohttp.ClientResponse, longest: int) -> Download:
     return _Response(response, longest)
 
 
+async def _hear_out(response: aiohttp.ClientResponse) -> None:
+    """Let a short answer come to its end, so that its server does not take its work for lost."""
+    heard = 0
+    with suppress(aiohttp.ClientError, TimeoutError):  # its status is there already
+        async for chunk in response.content.iter_chunked(CHUNK):
+            heard += len(chunk)
+            if heard > ANSWER_BYTES:
+                return
+
+
+def _post_session(resolver: AbstractResolver, make_socket: aiohttp.SocketFactoryType | None) -> aiohttp.ClientSession:
+    """Connections of its own, each for one post: receivers that hang take none from results."""
+    connector: Any = aiohttp.TCPConnector(
+        resolver=resolver,
+        socket_factory=make_socket,
+        use_dns_cache=False,
+        force_close=True,
+        limit=0,  # who posts minds how many there are
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=POST_SECONDS, sock_connect=CONNECT_SECONDS),
+        headers=_HEADERS,
+        auto_decompress=False,
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
 def _session(
     resolver: AbstractResolver | None = None, make_socket: aiohttp.SocketFactoryType | None = None
 ) -> aiohttp.ClientSession:
@@ -288,7 +381,7 @@ def _session(
     return aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
-        headers={"accept-encoding": "identity", "user-agent": "videogate"},
+        headers=_HEADERS,
         auto_decompress=False,
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from videogate.store.keys import KeyStore, key_digest
+from videogate.store.keys import KeyStore, configured_id, key_digest
 from videogate.task.errors import NotAuthenticated
 
 FRESH = 5.0  # seconds that a look-up is trusted: a revoked key stops within it
@@ -14,10 +14,14 @@ MOST = 10_000  # look-ups kept
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `id` owns tasks; `dialect` is the key's setting, if it has one."""
+    """Who asks. `id` owns tasks; `dialect` is the key's setting, if it has one.
+
+    `callbacks` tells whether its requests may name a receiver of their own.
+    """
 
     id: str
     dialect: str | None = None
+    callbacks: bool = False
 
 
 class Keys:
@@ -28,16 +32,25 @@ class Keys:
         server_secret: digests and signatures are made with it.
         configured: the keys of the settings.
         clock: monotonic seconds.
+        callbacks: whether requests with the keys of the settings may name a receiver of their own.
     """
 
     def __init__(
-        self, store: KeyStore, server_secret: bytes, configured: tuple[str, ...], clock: Callable[[], float]
+        self,
+        store: KeyStore,
+        server_secret: bytes,
+        configured: tuple[str, ...],
+        clock: Callable[[], float],
+        *,
+        callbacks: bool = False,
     ) -> None:
         self._store = store
         self._secret = server_secret
         self._clock = clock
-        digests = [key_digest(server_secret, key) for key in configured]
-        self._configured = {digest: Caller("env_" + digest[:24]) for digest in digests}
+        self._configured = {
+            key_digest(server_secret, key): Caller(configured_id(server_secret, key), callbacks=callbacks)
+            for key in configured
+        }
         self._configured_ids = {caller.id: caller for caller in self._configured.values()}
         self._seen: dict[str, tuple[float, Caller | None]] = {}
 
@@ -50,7 +63,15 @@ class Keys:
 
     async def live(self, key_id: str) -> bool:
         """Whether the key of this id still counts, for links signed in its name."""
-        return key_id in self._configured_ids or await self._fresh(key_id, by_id=True) is not None
+        return await self._by_id(key_id) is not None
+
+    async def may_call_back(self, key_id: str) -> bool:
+        """Whether requests with the key of this id may name a receiver of their own."""
+        caller = await self._by_id(key_id)
+        return caller is not None and caller.callbacks
+
+    async def _by_id(self, key_id: str) -> Caller | None:
+        return self._configured_ids.get(key_id) or await self._fresh(key_id, by_id=True)
 
     async def _fresh(self, name: str, *, by_id: bool) -> Caller | None:
         now = self._clock()
@@ -58,7 +79,7 @@ class Keys:
         if now - at < FRESH:
             return caller
         key = await (self._store.by_id(name) if by_id else self._store.find(name))
-        caller = Caller(key.id, key.dialect) if key else None
+        caller = Caller(key.id, key.dialect, key.callbacks) if key else None
         if len(self._seen) >= MOST:
             self._seen.clear()
         self._seen[name] = (now, caller)

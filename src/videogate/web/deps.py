@@ -7,10 +7,12 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from videogate.engine.callbacks import Callbacks
+from videogate.engine.characters import Characters
 from videogate.engine.figures import Figures
 from videogate.engine.results import Results
 from videogate.engine.submit import Submissions
 from videogate.engine.watch import Watch
+from videogate.engine.webhooks import Webhooks
 from videogate.media.inputs import InputSpool
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Fit
@@ -26,6 +28,7 @@ class Parts:
     """The application as the routes see it, put together by the composition root."""
 
     submissions: Submissions
+    characters: Characters
     tasks: TaskStore
     inputs: InputSpool
     results: Results
@@ -35,6 +38,7 @@ class Parts:
     catalogue: Catalogue
     health: Health
     callbacks: Callbacks
+    webhooks: Webhooks
     figures: Figures
     clock: Callable[[], float]
     redirect: bool  # to the storage's own link, where it makes any

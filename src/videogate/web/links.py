@@ -29,13 +29,20 @@ class Links:
 
     def make(self, request: Request, caller: Caller, video_id: str, variant: str = "video") -> str:
         """The link to a video, or to a picture of it, for its owner to hand out."""
+        base = self._public_url or str(request.base_url).rstrip("/")
+        return self._link(base, caller.id, video_id, variant)
+
+    def public(self, key: str, video_id: str) -> str | None:
+        """The link to a video of this key's for somebody outside; None where nobody can reach us."""
+        return self._link(self._public_url, key, video_id, "video") if self._public_url else None
+
+    def _link(self, base: str, key: str, video_id: str, variant: str) -> str:
         step = max(1, self._seconds // 4)
         expires = (int(self._clock()) // step + 1) * step + self._seconds
-        query = {"key": caller.id, "expires": str(expires)}
-        query["signature"] = self._sign(caller.id, video_id, variant, str(expires))
+        query = {"key": key, "expires": str(expires)}
+        query["signature"] = self._sign(key, video_id, variant, str(expires))
         if variant != "video":
             query["variant"] = variant
-        base = self._public_url or str(request.base_url).rstrip("/")
         return f"{base}/v1/videos/{video_id}/content?{urlencode(query)}"
 
     def check(self, query: Mapping[str, str], video_id: str, variant: str = "video") -> Caller | None:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from videogate.engine import figures
 from videogate.task.errors import NotServed
+from videogate.web.cors import Around, alone
 from videogate.web.errors import bug, respond
 
 log = structlog.get_logger("videogate.web")
@@ -20,10 +21,11 @@ _OWN_ID = ("x-request-id", "x-client-request-id")
 
 
 class Edge:
-    """The outermost layer. `max_body` is in bytes."""
+    """The outermost layer. `max_body` is in bytes; `around` is put around the application, and answers from here."""
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, max_body: int, around: Around = alone) -> None:
+        self._app = around(app)
+        self._around = around
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,13 +49,13 @@ class Edge:
 
         try:
             if too_large := self._announced_too_large(request):
-                await respond(request, too_large)(scope, receive, sending)
+                await self._around(respond(request, too_large))(scope, receive, sending)
             else:
                 await self._app(scope, _counted(receive, self._max_body), sending)
         except Exception as error:
             if status:
                 raise  # an answer has begun: all that is left is to break it off
-            await bug(request, error)(scope, receive, sending)
+            await self._around(bug(request, error))(scope, receive, sending)
         finally:
             took = perf_counter() - started
             figures.served(_route(scope), scope["method"], status, took)

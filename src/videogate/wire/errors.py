@@ -7,6 +7,7 @@ from typing import Any
 from videogate.task.errors import (
     Busy,
     CallerGone,
+    CharacterNotFound,
     InvalidRequest,
     NotAuthenticated,
     NotServed,
@@ -53,12 +54,14 @@ def render(error: VideogateError) -> Rendered:
             message = "No valid API key: send one of this gateway's keys as 'Authorization: Bearer KEY'."
             return Rendered(401, envelope(401, message, code="invalid_api_key"), {"www-authenticate": "Bearer"})
         case VideoNotFound():
-            return Rendered(404, envelope(404, str(error), param="video_id", code="video_not_found"))
+            return Rendered(404, envelope(404, str(error), param=error.param, code="video_not_found"))
         case VideoNotReady():
             wait = {"retry-after": str(ceil(error.retry_after))} if error.retry_after else {}
             return Rendered(400, envelope(400, str(error), param="video_id", code="video_not_ready"), wait)
         case VideoExpired():
-            return Rendered(404, envelope(404, str(error), param="video_id", code="video_expired"))
+            return Rendered(404, envelope(404, str(error), param=error.param, code="video_expired"))
+        case CharacterNotFound():
+            return Rendered(404, envelope(404, str(error), param=error.param, code="character_not_found"))
         case NotServed():
             return Rendered(error.status, envelope(error.status, str(error), code=error.code), error.headers)
         case CallerGone():

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from httpx_aiohttp import AiohttpTransport
 
 from videogate import __version__, logs, vendors
+from videogate.engine import doctor
 from videogate.engine.callbacks import Addresses, Callbacks
 from videogate.engine.characters import Characters
 from videogate.engine.figures import Figures
@@ -43,7 +44,7 @@ from videogate.store.kept import KeptStore
 from videogate.store.keys import KeyStore
 from videogate.store.ledger import Ledger
 from videogate.store.lost import LostStore, LostSubmit
-from videogate.store.migrate import migrate
+from videogate.store.migrate import DATABASE_ERRORS, migrate, pending
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Receipt
 from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
@@ -124,15 +125,7 @@ async def running(
         secret = await key_store.server_secret()
         if not settings.keys and not await key_store.all():
             raise ConfigurationError("No API key: set VIDEOGATE_API_KEYS, or make one with `videogate keys create`.")
-        opened = {
-            name: kind(
-                config,
-                VendorClient(
-                    name, config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=fetcher
-                ),
-            )
-            for name, (kind, config) in on.items()
-        }
+        opened = {name: _open_vendor(kind, config, submits, polls, fetcher) for name, (kind, config) in on.items()}
         addresses = Addresses(secret, settings.public_url)
         links = Links(secret, settings.public_url, settings.link_seconds, time)
         shop = await _shop(settings, database, storage, opened, fetcher, addresses, links)
@@ -175,6 +168,70 @@ async def running(
         await fetcher.close()
         await database.close()
         log.info("stopped")
+
+
+async def examine(settings: Settings, variables: Mapping[str, str]) -> list[doctor.Finding]:
+    """Look at everything that a gateway with these settings needs; changes nothing and pays for nothing."""
+    kinds = vendors.discover()
+    unknown = unknown_variables(variables, {name: kind.Config for name, kind in kinds.items()})
+    found = [doctor.settings_read(unknown), doctor.folder(settings.data_dir, settings.disk_floor)]
+    found += await _database_and_keys(settings)
+    try:
+        found.append(await doctor.storage(media_storage(settings) if settings.data_dir.is_dir() else None))
+    except ConfigurationError as error:
+        found.append(doctor.Finding("storage", doctor.Mark.BAD, str(error)))
+    found += await _examine_vendors(settings, kinds, variables)
+    return found
+
+
+async def _database_and_keys(settings: Settings) -> list[doctor.Finding]:
+    path = settings.database_path
+    if not path.is_file():
+        return [doctor.no_database(path), doctor.callers_keys(len(settings.keys), made=0)]
+    database = SqliteDatabase(path, alone=False)
+    try:
+        lacks = pending(database.engine)
+        made = 0 if lacks else sum(not key.revoked for key in await KeyStore(database).all())
+    except DATABASE_ERRORS as error:
+        return [doctor.bad_database(path, error), doctor.callers_keys(len(settings.keys), made=None)]
+    finally:
+        await database.close()
+    return [doctor.database(path, lacks), doctor.callers_keys(len(settings.keys), None if lacks else made)]
+
+
+async def _examine_vendors(
+    settings: Settings, kinds: Mapping[str, type[Vendor]], variables: Mapping[str, str]
+) -> list[doctor.Finding]:
+    fetcher = SafeFetcher(allow_private=settings.fetch_allow_private)
+    submits, polls = _submit_client(), _poll_client()
+
+    async def one(name: str, kind: type[Vendor]) -> list[doctor.Finding]:
+        try:
+            config = vendor_config(name, kind.Config, variables)
+        except ConfigurationError as error:
+            return [doctor.Finding(name, doctor.Mark.BAD, str(error))]
+        return [] if config is None else await doctor.vendor(_open_vendor(kind, config, submits, polls, fetcher))
+
+    try:
+        found = [each for some in await gather(*(one(*each) for each in kinds.items())) for each in some]
+    finally:
+        await submits.aclose()
+        await polls.aclose()
+        await fetcher.close()
+    return found or [doctor.no_vendor()]
+
+
+def _open_vendor(
+    kind: type[Vendor],
+    config: VendorConfig,
+    submits: httpx.AsyncClient,
+    polls: httpx.AsyncClient,
+    fetcher: SafeFetcher,
+) -> Vendor:
+    client = VendorClient(
+        kind.name, config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=fetcher
+    )
+    return kind(config, client)
 
 
 def receipt_of(lost: LostSubmit, vendor_task_id: str) -> Receipt:

@@ -2,7 +2,7 @@
 
 import typer
 
-from videogate.cli import conformance, demo, keys, migrate, serve, simulate, tasks, webhooks
+from videogate.cli import conformance, db, demo, doctor, keys, migrate, serve, simulate, tasks, webhooks
 
 app = typer.Typer(
     name="videogate",
@@ -16,6 +16,8 @@ app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.command("conformance")(conformance.conformance)
 app.command("migrate")(migrate.migrate)
+app.command("doctor")(doctor.doctor)
+app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(webhooks.app, name="webhooks")

@@ -121,7 +121,7 @@ class SqliteDatabase:
     """
 
     def __init__(self, path: Path, *, alone: bool = True) -> None:
-        self._lock = _lock(path.with_name("gateway.lock")) if alone else None
+        self._lock = lock(path) if alone else None
         self.engine = sqlite_engine(path)
         self._readers = sqlite_engine(path, read_only=True)
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -260,7 +260,9 @@ def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
     return engine
 
 
-def _lock(path: Path) -> IO[str]:
+def lock(database: Path) -> IO[str]:
+    """Keep every other process off a database until the handle is closed. Raises AlreadyRunning."""
+    path = database.with_name("gateway.lock")
     handle = path.open("w", encoding="ascii")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -112,6 +112,14 @@ class Reply:
         """Seconds that the answer asks us to wait, if it does."""
         return wish(self.headers.get("retry-after", ""))
 
+    @property
+    def date(self) -> float | None:
+        """What the server's clock said, if it says so."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", "")).timestamp()
+        except ValueError:
+            return None
+
 
 def wish(value: str) -> float | None:
     """The seconds that a `Retry-After` says (number or HTTP date), if it says any."""

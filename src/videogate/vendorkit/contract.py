@@ -29,7 +29,7 @@ from videogate.task.errors import (
     Throttled,
     Unavailable,
 )
-from videogate.task.model import Artifact, Character, Fitted, Observation, Receipt, Rework, Role
+from videogate.task.model import Artifact, Character, Fitted, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit import outcome
 from videogate.vendorkit.client import (
     POLL_SECONDS,
@@ -47,6 +47,7 @@ from videogate.vendorkit.tracing import Found, Lost, Sighting, Tracing
 T = TypeVar("T")
 
 PAGES = 20  # of one search, at most
+NO_JOB = "0"  # what no vendor calls a job of its own
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 
@@ -185,6 +186,18 @@ class Refusal:
 
     failure: Failure
     later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a look at a job that does not exist shows: the HTTP status, whether the answer is the vendor's word on that
+    job, its refusal if it is one, and how many seconds its clock is ahead of ours (None: it tells no time).
+    """
+
+    status: int
+    answered: bool
+    refused: Failure | None
+    ahead: float | None
 
 
 class Vendor(ABC):
@@ -363,6 +376,25 @@ class Vendor(ABC):
         """
         seen = await self._ask(self.poll_call(receipt), self.read_observation)
         return replace(seen, failure=self._redacted(seen.failure)) if seen.failure else seen
+
+    async def greet(self) -> Greeting:
+        """Ask for a job that does not exist: it costs nothing, creates nothing, and proves the credentials.
+
+        Raises Unavailable if the vendor cannot be reached.
+        """
+        reply = await self.client.call(self.poll_call(Receipt(NO_JOB)), self.authorize)
+        now = self.clock()
+        refusal = self.read_refusal(reply)
+        try:
+            answered = self.read_observation(reply).sight is Sight.MISSING or refusal is None
+        except NotUnderstood:
+            answered = False
+        return Greeting(
+            status=reply.status,
+            answered=answered,
+            refused=self._redacted(refusal.failure) if refusal else None,
+            ahead=None if reply.date is None else reply.date - now,
+        )
 
     async def cancel(self, receipt: Receipt) -> bool:
         """Ask once for a job to be cancelled. May be repeated freely.

@@ -1,0 +1,98 @@
+"""`videogate doctor` beside real servers: it finds what is wrong, pays for nothing and tells no secret."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from acceptance.conftest import KEY, World
+from videogate import simulator
+from videogate.settings import PREFIX
+
+VENDORS = ("sora", "wanxiang", "kling", "jimeng", "vidu")
+WRONG = "wrong-canary-5e1d"
+
+
+def doctor(world: World, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run it on this world's data and vendors."""
+    own = {"API_KEYS": KEY, "DATA_DIR": str(world.folder / "data"), **settings}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    variables = simulator.environment(world.vendors.url) | {f"{PREFIX}{name}": value for name, value in own.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "videogate", "doctor", *arguments],
+        cwd=world.folder,
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def findings(answer: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+    """What `--json` said, by check."""
+    return {each["check"]: each for each in json.loads(answer.stdout)}
+
+
+def test_a_healthy_gateway_is_all_ticks_while_it_runs(world: World) -> None:
+    """Beside a running server each check passes, every vendor's among them, nothing is paid for, nothing is left."""
+    with world.gateway():
+        answer = doctor(world)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    lines = answer.stdout.splitlines()
+    assert all(line.startswith("✔ ") for line in lines), answer.stdout
+    checks = ["settings", "callers' keys", "data directory", "database", "storage"]
+    for check in [*checks, *(name for vendor in VENDORS for name in (vendor, f"{vendor}'s clock"))]:
+        assert any(line.startswith(f"✔ {check} ") for line in lines), check
+    assert not world.paid()
+    assert not [file for file in (world.folder / "data" / "media").rglob("*") if file.is_file()]
+    assert KEY not in answer.stdout + answer.stderr
+
+
+def test_before_the_first_start_it_makes_nothing(world: World) -> None:
+    """Where no gateway ever ran it says so, and leaves no folder and no database."""
+    answer = doctor(world, "--json")
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found = findings(answer)
+    assert {found[check]["mark"] for check in ("data directory", "database", "storage")} == {"unsure"}
+    assert not (world.folder / "data").exists()
+
+
+def test_wrong_credentials_are_each_vendors_own_finding(world: World) -> None:
+    """Each vendor that refuses its key is a ✘ in that vendor's words, the exit code is 1, and no secret is shown."""
+    names = [name for name in simulator.environment(world.vendors.url) if name.endswith("_KEY")]
+
+    answer = doctor(world, "--json", **{name.removeprefix(PREFIX): WRONG for name in names})
+
+    assert answer.returncode == 1
+    found = findings(answer)
+    assert {vendor: found[vendor]["mark"] for vendor in VENDORS} == dict.fromkeys(VENDORS, "bad"), answer.stdout
+    assert all("refuses the credentials" in found[vendor]["found"] for vendor in VENDORS)
+    assert WRONG not in answer.stdout + answer.stderr
+
+
+def test_what_is_broken_is_named_and_the_rest_still_looked_at(world: World) -> None:
+    """A damaged database, no room, no key, a vendor that is away and a slip in a name: each has its line."""
+    data = world.folder / "data"
+    data.mkdir()
+    (data / "gateway.db").write_bytes(b"this is no database" * 100)
+    broken = {"API_KEYS": "", "DISK_FLOOR": str(2**60), "VIDU_BASE_URL": "http://127.0.0.1:9", "DATADIR": "x"}
+
+    found = findings(doctor(world, "--json", **broken))
+
+    marks = {check: each["mark"] for check, each in found.items()}
+    expected = {"database": "bad", "data directory": "bad", "vidu": "bad", "settings": "unsure", "sora": "good"}
+    assert {check: marks[check] for check in expected} == expected, found
+    assert "VIDEOGATE_DATADIR" in found["settings"]["found"]
+    assert (data / "gateway.db").read_bytes() == b"this is no database" * 100
+
+
+def test_a_setting_that_cannot_be_read_is_a_finding(world: World) -> None:
+    """It names the variable, and the exit code is 1."""
+    answer = doctor(world, PORT="many")
+
+    assert answer.returncode == 1
+    assert answer.stdout.startswith("✘ settings")
+    assert "VIDEOGATE_PORT" in answer.stdout

@@ -48,7 +48,8 @@ from videogate.store.migrate import DATABASE_ERRORS, migrate, pending
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Receipt
 from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
-from videogate.vendorkit.contract import Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Vendor
 from videogate.web import server
 from videogate.web.auth import Keys
 from videogate.web.deps import Parts

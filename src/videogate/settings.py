@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from videogate.task.model import Fit
-from videogate.vendorkit.contract import VendorConfig
+from videogate.vendorkit.config import VendorConfig
 
 PREFIX = "VIDEOGATE_"
 ENV_FILE = ".env"

@@ -25,8 +25,9 @@ from videogate.task.errors import NotUnderstood, OutcomeUnknown, Refused, Thrott
 from videogate.task.frames import Frame
 from videogate.task.model import Fit, Observation, Picture, Receipt, Rework, Role, Source, TaskSpec
 from videogate.vendorkit.client import Download, FilePart, VendorClient
-from videogate.vendorkit.contract import Order, OrderPicture, OrderSource, Vendor
+from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.fit import NO_FOOTAGE, Footage
+from videogate.vendorkit.order import Order, OrderPicture, OrderSource
 from videogate.vendorkit.tracing import Lost, Sighting
 from videogate.vendors import discover
 

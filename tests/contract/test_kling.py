@@ -23,8 +23,9 @@ from contract.replay import NOW, VENDORS, open_vendor, order_of, recorded
 from videogate.task.errors import InvalidRequest, NotUnderstood, Refused, Throttled
 from videogate.task.model import Adjustment, Fit, Receipt, Role, Sight
 from videogate.vendorkit.client import Prepared, Reply
-from videogate.vendorkit.contract import Notice, Order, OrderPicture, Vendor
+from videogate.vendorkit.contract import Notice, Vendor
 from videogate.vendorkit.facts import Choices, Span
+from videogate.vendorkit.order import Order, OrderPicture
 
 TEXT, IMAGE, FRAMES, REFERENCES = "text", "image", "frames", "references"
 OMNI = "/v1/videos/omni-video"

@@ -11,7 +11,8 @@ from videogate import vendors
 from videogate.settings import ConfigurationError, vendor_config
 from videogate.task.model import Artifact
 from videogate.vendorkit.client import Download, VendorClient
-from videogate.vendorkit.contract import Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Vendor
 
 every_vendor = pytest.mark.parametrize("kind", vendors.discover().values(), ids=vendors.discover().keys())
 

@@ -13,8 +13,8 @@ from contract.replay import VENDORS, open_vendor, order_of, shown
 from videogate.task.errors import InvalidRequest, NotUnderstood
 from videogate.task.model import Observation, Receipt, Role, Sight
 from videogate.vendorkit.client import Reply
-from videogate.vendorkit.contract import OrderPicture
 from videogate.vendorkit.openai_family import SIGHTS
+from videogate.vendorkit.order import OrderPicture
 
 SORA = VENDORS["sora"]
 WORDS = {

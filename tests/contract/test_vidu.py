@@ -14,7 +14,8 @@ from contract.replay import VENDORS, open_vendor, order_of
 from videogate.task.errors import InvalidRequest, NotUnderstood
 from videogate.task.model import Fit, Role, Sight
 from videogate.vendorkit.client import Reply
-from videogate.vendorkit.contract import Notice, Order, OrderPicture, Vendor
+from videogate.vendorkit.contract import Notice, Vendor
+from videogate.vendorkit.order import Order, OrderPicture
 
 TEXT, IMAGE, FRAMES, REFERENCES, SUBJECTS = "text", "image", "frames", "references", "subjects"
 PATHS = {

@@ -26,7 +26,8 @@ from videogate.task.errors import NotDelivered, OutcomeUnknown, Refused, Throttl
 from videogate.task.model import Fitted
 from videogate.vendorkit import client as module
 from videogate.vendorkit.client import Prepared, VendorClient
-from videogate.vendorkit.contract import Order, Vendor
+from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.order import Order
 
 SECRET = "sk-canary-77aa"
 START = b"POST /v1/videos HTTP/1.1\r\n"

@@ -10,7 +10,7 @@ from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.media.intake import Received, receive
 from videogate.media.probe import Film, NotAFilm, probe
 from videogate.media.storage import StorageAway
-from videogate.store.ledger import Claim
+from videogate.store.claims import Claim
 from videogate.task.errors import Busy, Failure, FailureCode, LinkExpired, Throttled, VendorError
 from videogate.task.model import Content
 from videogate.task.state import TaskState

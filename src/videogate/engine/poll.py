@@ -7,7 +7,7 @@ from videogate.engine.figures import count
 from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.faultpoints import faultpoint
-from videogate.store.ledger import Claim
+from videogate.store.claims import Claim
 from videogate.task.errors import Failure, FailureCode, Throttled, VendorError
 from videogate.task.model import Artifact, Observation, Receipt, Sight
 from videogate.task.state import TaskState

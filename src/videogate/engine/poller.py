@@ -13,7 +13,7 @@ from videogate.engine import deliver, poll, reconcile, schedule, send
 from videogate.engine.gates import Gate, Shut, Went, slots
 from videogate.engine.shop import Shop, log
 from videogate.faultpoints import faultpoint
-from videogate.store.ledger import Agenda, Claim, Lane
+from videogate.store.claims import Agenda, Claim, Lane
 from videogate.task.state import TaskState
 from videogate.vendorkit.contract import Vendor
 

@@ -8,7 +8,7 @@ from math import inf
 from videogate.engine import matching, schedule
 from videogate.engine.figures import count
 from videogate.engine.shop import Shop, log, tell
-from videogate.store.ledger import Claim
+from videogate.store.claims import Claim
 from videogate.store.lost import LostSubmit
 from videogate.task.errors import Failure, FailureCode, Unavailable, VendorError
 from videogate.task.state import AttemptState, TaskState

@@ -11,7 +11,7 @@ from videogate.engine.reconcile import lost_track
 from videogate.engine.shop import NETWORK_PAUSE, Shop, drop_inputs, tell
 from videogate.engine.sources import order_source
 from videogate.faultpoints import faultpoint
-from videogate.store.ledger import Claim
+from videogate.store.claims import Claim
 from videogate.task.errors import (
     Busy,
     Failure,
@@ -27,7 +27,8 @@ from videogate.task.errors import (
 from videogate.task.model import Receipt
 from videogate.task.state import TaskState
 from videogate.vendorkit.client import SUBMIT_SECONDS, Prepared
-from videogate.vendorkit.contract import Order, OrderPicture, Vendor
+from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.order import Order, OrderPicture
 
 T = TypeVar("T")
 

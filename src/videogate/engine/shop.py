@@ -10,8 +10,9 @@ from videogate.engine.history import History
 from videogate.media.disk import Disk
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage
+from videogate.store.claims import Claim
 from videogate.store.kept import KeptStore
-from videogate.store.ledger import Claim, Ledger
+from videogate.store.ledger import Ledger
 from videogate.store.lost import LostStore
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Task

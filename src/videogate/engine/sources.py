@@ -4,15 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from videogate.engine.shop import Shop
-from videogate.store.ledger import Claim
+from videogate.store.claims import Claim
 from videogate.task.errors import InvalidRequest, VideoExpired, VideoNotFound
 from videogate.task.frames import Frame, parse_size
 from videogate.task.model import Film, Source, Task, TaskSpec
 from videogate.task.state import PHASES, TaskState
 from videogate.vendorkit.client import FilePart
-from videogate.vendorkit.contract import OrderSource, Vendor
+from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.facts import Model, Told, VideoRule
 from videogate.vendorkit.fit import NO_FOOTAGE, Footage
+from videogate.vendorkit.order import OrderSource
 
 SHOWN_MODELS = 12  # names in an error text
 _ENDINGS = {"video/mp4": "mp4", "video/quicktime": "mov"}

@@ -1,4 +1,4 @@
-"""The worker's side of the store: claims with a fence, the money ledger, and every move a task makes.
+"""The worker's side of the store: the money ledger, and every move that a claimed task makes.
 
 A claim is a lease: until `lease_until` the task belongs to one worker, and every claim raises the task's fence. Every
 later write names the fence it was claimed under; a worker that was overtaken finds that it changes nothing. Only
@@ -6,52 +6,21 @@ positive evidence of a created job is kept whatever the fence says, because it w
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, case, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
 
 from videogate.faultpoints import faultpoint
+from videogate.store import claims
+from videogate.store.claims import OPEN, Agenda, Claim, Lane, free
 from videogate.store.database import Database
-from videogate.store.rows import among, micros, seconds, to_attempt, to_spec, to_task
+from videogate.store.rows import among, micros, seconds, to_spec
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure, FailureCode
-from videogate.task.model import RESULT, Artifact, Attempt, Content, Receipt, Task
+from videogate.task.model import RESULT, Artifact, Content, Receipt
 from videogate.task.state import LIVE, UNSETTLED, AttemptState, TaskState, attempt_sources, sources
 
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """Work of one kind for one vendor: which states it claims."""
-
-    vendor: str
-    states: frozenset[TaskState]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A task that is ours until the lease ends, with the newest line of its ledger."""
-
-    task: Task
-    attempt: Attempt
-    sent_at: float | None
-    artifact: Artifact | None
-
-    @property
-    def fence(self) -> int:
-        return self.task.fence
-
-
-@dataclass(frozen=True, slots=True)
-class Agenda:
-    """What is due now, by vendor and state, and when the next task will be (None: nothing is waiting)."""
-
-    due: Mapping[tuple[str, TaskState], int]
-    next_at: float | None
-
-
-_LIVE = among(task.c.state, LIVE)  # in the words of the index of what is due
-_SHARE = 100  # late tasks in one round
 NEVER = 253_402_300_799.0  # the end of the year 9999: due when somebody says so
 LOST_WORDS = "The vendor's answer to the request was lost; it is being looked for there. It is not sent again."
 
@@ -69,7 +38,7 @@ class Ledger:
 
     async def agenda(self, now: float) -> Agenda:
         """What there is to do."""
-        return await self._database.read(lambda connection: _agenda(connection, micros(now)))
+        return await self._database.read(lambda connection: claims.agenda(connection, micros(now)))
 
     async def claim(self, wanted: Sequence[tuple[Lane, int]], *, now: float, lease: float) -> list[Claim]:
         """Take up to the given number of due tasks for each lane, most overdue first."""
@@ -78,23 +47,27 @@ class Ledger:
             lambda connection: [
                 claim
                 for lane, limit in wanted
-                for claim in _claim(connection, lane, limit, self._worker, micros(now), until)
+                for claim in claims.claim(connection, lane, limit, self._worker, micros(now), until)
             ]
         )
 
     async def late(self, *, now: float, lease: float) -> list[Claim]:
         """Take tasks that were never sent and whose deadline has passed, whatever their vendor; a share of them."""
-        found = await self._database.read(lambda connection: connection.execute(_late(micros(now))).scalars().all())
+        found = await self._database.read(
+            lambda connection: connection.execute(claims.late(micros(now))).scalars().all()
+        )
         if not found:
             return []
         until = micros(now + lease)
-        return await self._database.write(lambda connection: _take(connection, _late(micros(now)), self._worker, until))
+        return await self._database.write(
+            lambda connection: claims.take(connection, claims.late(micros(now)), self._worker, until)
+        )
 
     async def jobs(self, account: str, now: float) -> int:
         """How many jobs an account has to run: sent, about to be, or perhaps sent, and not known to have ended."""
         sent = task.c.state.in_([TaskState.SUBMITTING, TaskState.SUBMITTED, TaskState.RUNNING])
         claimed = and_(task.c.state == TaskState.INTENT, task.c.lease_until > micros(now))
-        query = select(func.count()).where(_LIVE, task.c.account == account, or_(sent, claimed))
+        query = select(func.count()).where(OPEN, task.c.account == account, or_(sent, claimed))
         return await self._database.read(lambda connection: connection.execute(query).scalar_one())
 
     async def explain(self, vendor: str, waiting: str, *, now: float) -> None:
@@ -102,7 +75,7 @@ class Ledger:
         change = (
             update(task)
             .where(task.c.vendor == vendor, task.c.state == TaskState.INTENT, task.c.waiting.is_(None))
-            .where(_LIVE, task.c.due_at <= micros(now), task.c.lease_until <= micros(now))
+            .where(OPEN, task.c.due_at <= micros(now), task.c.lease_until <= micros(now))
             .values(waiting=waiting)
         )
         await self._database.write(lambda connection: connection.execute(change))
@@ -112,7 +85,7 @@ class Ledger:
 
         Returns how many tasks wait, by vendor.
         """
-        return await self._database.write(lambda connection: _unserved(connection, sorted(served), waiting))
+        return await self._database.write(lambda connection: claims.unserved(connection, sorted(served), waiting))
 
     async def extend(self, claim: Claim, until: float) -> bool:
         """Keep a claim longer."""
@@ -129,7 +102,7 @@ class Ledger:
 
         def work(connection: Connection) -> int:
             connection.execute(search.values(look_at=micros(now)))
-            return _void(connection, task.c.lease_until > micros(now), now)
+            return claims.void(connection, task.c.lease_until > micros(now), now)
 
         return await self._database.write(work)
 
@@ -154,26 +127,26 @@ class Ledger:
         values = {"evidence": evidence, "look_at": micros(look_at)}
         return await self._move(
             lambda connection: _both(
-                moved=_set(connection, claim, None, {"waiting": LOST_WORDS, **_free(NEVER)}),
+                moved=_set(connection, claim, None, {"waiting": LOST_WORDS, **free(NEVER)}),
                 settled=settle(connection, claim.attempt.id, AttemptState.UNKNOWN, values),
             )
         )
 
     async def left_to_search(self, claim: Claim) -> bool:
         """An unknown attempt has nothing to do here: the search settles it."""
-        return await self._move(lambda connection: _set(connection, claim, None, _free(NEVER)))
+        return await self._move(lambda connection: _set(connection, claim, None, free(NEVER)))
 
     async def observed(self, claim: Claim, state: TaskState, progress: int, *, due_at: float) -> bool:
         """The vendor's job is alive."""
         ahead = max(progress, claim.task.progress)
-        values = {"progress": ahead, "troubles": 0, "misses": 0, "waiting": None, **_free(due_at)}
+        values = {"progress": ahead, "troubles": 0, "misses": 0, "waiting": None, **free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, state, values))
 
     async def postponed(
         self, claim: Claim, *, due_at: float, troubles: int, misses: int = 0, waiting: str | None = None
     ) -> bool:
         """A look that told nothing; `waiting` says so to the caller."""
-        values = {"troubles": troubles, "misses": misses, "waiting": waiting, **_free(due_at)}
+        values = {"troubles": troubles, "misses": misses, "waiting": waiting, **free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, None, values))
 
     async def fetching(self, claim: Claim, artifact: Artifact, *, due_at: float) -> bool:
@@ -181,12 +154,12 @@ class Ledger:
 
         The vendor's id of the video stays with its attempt: by that others are made from it.
         """
-        values = {"artifact": artifact.url, "misses": 0, "waiting": None, **_free(due_at)}
+        values = {"artifact": artifact.url, "misses": 0, "waiting": None, **free(due_at)}
         return await self._move(lambda connection: _fetching(connection, claim, artifact, values))
 
     async def look_again(self, claim: Claim, *, due_at: float, troubles: int, waiting: str | None = None) -> bool:
         """The result's link is dead: ask the vendor for a new one."""
-        values = {"artifact": None, "troubles": troubles, "waiting": waiting, **_free(due_at)}
+        values = {"artifact": None, "troubles": troubles, "waiting": waiting, **free(due_at)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.RUNNING, values))
 
     async def succeeded(
@@ -209,7 +182,7 @@ class Ledger:
             "waiting": None,
             "completed_at": micros(now),
         }
-        done = await self._move(lambda connection: _succeeded(connection, claim, {**values, **_free(now)}))
+        done = await self._move(lambda connection: _succeeded(connection, claim, {**values, **free(now)}))
         faultpoint("finish.committed")
         return done
 
@@ -223,7 +196,7 @@ class Ledger:
 
     async def cancelled(self, claim: Claim, *, now: float) -> bool:
         """The task ends because its owner deleted it."""
-        values = {"completed_at": micros(now), "waiting": None, **_free(now)}
+        values = {"completed_at": micros(now), "waiting": None, **free(now)}
         return await self._move(lambda connection: _set(connection, claim, TaskState.CANCELLED, values))
 
     async def hasten(self, account: str, client_ref: str, *, now: float) -> bool:
@@ -254,7 +227,7 @@ class Ledger:
 
         Returns how many tasks there were.
         """
-        free = and_(_LIVE, task.c.lease_by.is_(None), task.c.due_at > micros(now), task.c.due_at < micros(NEVER))
+        free = and_(OPEN, task.c.lease_by.is_(None), task.c.due_at > micros(now), task.c.due_at < micros(NEVER))
         search = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.look_at > micros(now))
 
         def work(connection: Connection) -> int:
@@ -265,11 +238,13 @@ class Ledger:
 
     async def hand_back(self, now: float) -> int:
         """Void this worker's own leases, at the end of a drain. Returns how many there were."""
-        return await self._database.write(lambda connection: _void(connection, task.c.lease_by == self._worker, now))
+        return await self._database.write(
+            lambda connection: claims.void(connection, task.c.lease_by == self._worker, now)
+        )
 
     async def inputs_in_use(self) -> set[str]:
         """Keys of the input files of tasks that have not ended."""
-        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(_LIVE)
+        query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id).where(OPEN)
         specs = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return {each.key for spec in specs for each in to_spec(spec).files if each.key}
 
@@ -286,74 +261,6 @@ class Ledger:
                 settled=settle(connection, claim.attempt.id, settled, {"settled_at": micros(now)}),
             )
         )
-
-
-def _agenda(connection: Connection, now: int) -> Agenda:
-    ready = and_(_LIVE, task.c.due_at <= now, task.c.lease_until <= now)
-    counts = connection.execute(
-        select(task.c.vendor, task.c.state, func.count()).where(ready).group_by(task.c.vendor, task.c.state)
-    )
-    due = {(vendor, TaskState(state)): count for vendor, state, count in counts}
-    later = connection.execute(select(func.min(task.c.due_at)).where(_LIVE, task.c.due_at > now)).scalar()
-    return Agenda(due, None if later is None else seconds(later))
-
-
-def _claim(connection: Connection, lane: Lane, limit: int, worker: str, now: int, until: int) -> list[Claim]:
-    chosen = (
-        select(task.c.id)
-        .where(
-            task.c.vendor == lane.vendor,
-            _LIVE,
-            task.c.state.in_(sorted(lane.states)),
-            task.c.due_at <= now,
-            task.c.lease_until <= now,
-        )
-        .order_by(task.c.due_at)
-        .limit(limit)
-    )
-    return _take(connection, chosen, worker, until)
-
-
-def _take(connection: Connection, chosen: Select[tuple[str]], worker: str, until: int) -> list[Claim]:
-    rows = connection.execute(
-        update(task)
-        .where(task.c.id.in_(chosen.with_for_update(skip_locked=True).scalar_subquery()))
-        .values(lease_by=worker, lease_until=until, due_at=until, fence=task.c.fence + 1)
-        .returning(*task.c)
-    ).mappings()
-    return [_with_attempt(connection, row) for row in rows.all()]
-
-
-def _late(now: int) -> Select[tuple[str]]:
-    return (
-        select(task.c.id)
-        .where(_LIVE, task.c.due_at <= now, task.c.lease_until <= now)
-        .where(task.c.state == TaskState.INTENT, task.c.deadline_at <= now)
-        .order_by(task.c.deadline_at)
-        .limit(_SHARE)
-    )
-
-
-def _unserved(connection: Connection, served: Sequence[str], waiting: str) -> Mapping[str, int]:
-    others = and_(_LIVE, task.c.vendor.not_in(served))
-    back = and_(_LIVE, task.c.vendor.in_(served), task.c.waiting == waiting)
-    connection.execute(update(task).where(back).values(waiting=None))
-    connection.execute(update(task).where(others).values(waiting=waiting))
-    counts = connection.execute(select(task.c.vendor, func.count()).where(others).group_by(task.c.vendor))
-    return {vendor: count for vendor, count in counts}  # noqa: C416 (rows are no pairs to the type checker)
-
-
-def _with_attempt(connection: Connection, row: RowMapping) -> Claim:
-    newest = select(attempt).where(attempt.c.task_id == row["id"]).order_by(attempt.c.number.desc()).limit(1)
-    line = connection.execute(newest).mappings().one()
-    sent_at = None if line["sent_at"] is None else seconds(line["sent_at"])
-    artifact = Artifact(row["artifact"]) if row["artifact"] else None
-    return Claim(to_task(row), to_attempt(line), sent_at, artifact)
-
-
-def _void(connection: Connection, held: ColumnElement[bool], now: float) -> int:
-    values = {"fence": task.c.fence + 1, **_free(now)}
-    return connection.execute(update(task).where(_LIVE, held).values(values)).rowcount
 
 
 def _begin_send(connection: Connection, claim: Claim, now: float, deadline: float) -> bool:
@@ -394,14 +301,14 @@ def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: fl
         "waiting": None,
         "troubles": 0,
         "fence": task.c.fence + 1,
-        **_free(due_at),
+        **free(due_at),
     }
     return connection.execute(update(task).where(task.c.id == owner, waits).values(moved)).rowcount == 1
 
 
 def _not_sent(connection: Connection, claim: Claim, why: str, now: float, due_at: int, client_ref: str) -> bool:
     values = {"evidence": why, "settled_at": micros(now)}
-    waits = {"troubles": claim.task.troubles + 1, "waiting": why, **_free(seconds(due_at))}
+    waits = {"troubles": claim.task.troubles + 1, "waiting": why, **free(seconds(due_at))}
     moved = _set(connection, claim, TaskState.INTENT, waits)
     if not _both(moved=moved, settled=settle(connection, claim.attempt.id, AttemptState.NOT_SENT, values)):
         return False
@@ -421,7 +328,7 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
     """Change a claimed task under its fence, and move it where the table of moves allows it."""
     mine = and_(task.c.id == claim.task.id, task.c.fence == claim.fence)
     if target is None:
-        allowed, moved = _LIVE, dict(values)
+        allowed, moved = OPEN, dict(values)
     else:
         allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
         moved = {"state": target, **values}
@@ -456,11 +363,6 @@ def _both(*, moved: bool, settled: bool) -> bool:
     return moved
 
 
-def _free(due_at: float) -> dict[str, Any]:
-    """Give a lease back."""
-    return {"lease_by": None, "lease_until": 0, "due_at": micros(due_at)}
-
-
 def ended(failure: Failure, now: float) -> dict[str, Any]:
     """What the end of a failed task changes, but for its state."""
-    return {"failure": asdict(failure), "artifact": None, "waiting": None, "completed_at": micros(now), **_free(now)}
+    return {"failure": asdict(failure), "artifact": None, "waiting": None, "completed_at": micros(now), **free(now)}

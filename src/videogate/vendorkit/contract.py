@@ -7,29 +7,24 @@ are not for overriding. What a vendor adds are its facts (class attributes) and 
 A vendor module has exactly one subclass of `Vendor`, whose `name` is the module's name.
 """
 
-import re
 from abc import ABC, abstractmethod
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from time import time
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
-
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from videogate.task.errors import (
     Failure,
     FailureCode,
-    InvalidRequest,
     NotUnderstood,
     OutcomeUnknown,
     Refused,
     Throttled,
     Unavailable,
 )
-from videogate.task.model import Artifact, Character, Fitted, Observation, Receipt, Rework, Role, Sight
+from videogate.task.model import Artifact, Character, Observation, Receipt, Role, Sight
 from videogate.vendorkit import outcome
 from videogate.vendorkit.client import (
     POLL_SECONDS,
@@ -41,134 +36,15 @@ from videogate.vendorkit.client import (
     Reply,
     VendorClient,
 )
+from videogate.vendorkit.config import VendorConfig
 from videogate.vendorkit.facts import Limits, Model, Terms
+from videogate.vendorkit.order import Order
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Tracing
 
 T = TypeVar("T")
 
 PAGES = 20  # of one search, at most
 NO_JOB = "0"  # what no vendor calls a job of its own
-
-_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
-
-
-class VendorConfig(BaseModel):
-    """A vendor's settings, read from `VIDEOGATE_<NAME>_<FIELD>`.
-
-    The vendor is on when one of its credentials, the fields of type SecretStr, is set; it must then be complete, or a
-    validator of the vendor's says what is missing. Fields are declared by the vendor; these are everybody's.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    base_url: str
-    poll_interval: float = 2.0  # seconds; the schedule's floor
-    max_jobs: int | None = Field(default=None, ge=0)  # at once; None is the documented figure, 0 any number
-    # Comma-separated: where results may be, with all below. Empty is any public host, for no vendor's documents promise
-    # theirs, and a list that misses one would lose videos that are paid.
-    result_hosts: str = ""
-
-    @field_validator("result_hosts")
-    @classmethod
-    def _hosts_only(cls, value: str) -> str:
-        if not all(_HOST.fullmatch(name) for name in _names(value)):
-            raise ValueError("must be names of hosts, separated by commas, such as example.com")
-        return value
-
-    @classmethod
-    def credentials(cls) -> frozenset[str]:
-        """The fields that hold a secret."""
-        return frozenset(name for name, info in cls.model_fields.items() if _holds_secret(info.annotation))
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        """Each of `result_hosts`."""
-        return _names(self.result_hosts)
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Every secret value of this vendor, for redaction."""
-        values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(value.get_secret_value() for value in values if isinstance(value, SecretStr))
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(name.strip().lower().removeprefix(".") for name in listed.split(",") if name.strip())
-
-
-def _holds_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or SecretStr in get_args(annotation)
-
-
-@dataclass(frozen=True, slots=True)
-class OrderPicture:
-    """A picture as a vendor may send it on: its link if the caller gave one, else a file of known type.
-
-    `read` returns the file's bytes; it is None exactly when there is a link and no file.
-    """
-
-    role: Role
-    url: str | None = None
-    mime: str | None = None
-    read: Callable[[], bytes] | None = None
-
-    def base64(self) -> str:
-        """The file as base64. Raises InvalidRequest if there is only a link."""
-        if self.read is None:
-            raise InvalidRequest("A picture must be a file here.", param="input_reference")
-        return b64encode(self.read()).decode()
-
-    def link(self) -> str:
-        """The link, or the file as a data URL."""
-        return self.url or f"data:{self.mime};base64,{self.base64()}"
-
-
-@dataclass(frozen=True, slots=True)
-class OrderSource:
-    """The video that an order begins with, in the one form that the way is `told`; or a file, where it takes one."""
-
-    rework: Rework
-    receipt: Receipt | None = None  # of the job that made it
-    link: str | None = None
-    film: FilePart | None = None
-
-    @property
-    def job(self) -> str:
-        """The vendor's id of the job that made it; empty for a file or a link."""
-        return self.receipt.vendor_task_id if self.receipt else ""
-
-    @property
-    def result(self) -> str | None:
-        """The vendor's id of the video itself."""
-        return self.receipt.result if self.receipt else None
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One submit, fitted and checked against the model's facts.
-
-    `client_ref` is our id of this very attempt, for vendors that keep one. `options` are the caller's metadata, with
-    picture links, sizes and lengths already taken out of it and every key known to the model. `model` is the way that
-    was chosen among those of its name. `asked_size` and
-    `asked_seconds` are the caller's own texts, for upstreams that decide themselves. `callback_url` is where a vendor
-    may tell us that something changed; None where we cannot be reached. `source` is there exactly for ways that begin
-    with a video.
-    """
-
-    client_ref: str
-    model: Model
-    prompt: str
-    fitted: Fitted
-    asked_size: str | None = None
-    asked_seconds: str | None = None
-    callback_url: str | None = None
-    pictures: tuple[OrderPicture, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    source: OrderSource | None = None
-
-    def picture(self, role: Role) -> OrderPicture | None:
-        """The first picture of this role."""
-        return next((picture for picture in self.pictures if picture.role is role), None)
 
 
 @dataclass(frozen=True, slots=True)

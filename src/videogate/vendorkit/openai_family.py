@@ -13,7 +13,8 @@ from urllib.parse import quote, urlencode
 from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnderstood
 from videogate.task.model import Artifact, Character, Observation, Receipt, Rework, Sight
 from videogate.vendorkit.client import Call, FilePart, Prepared, Reply
-from videogate.vendorkit.contract import Order, OrderSource, Refusal, Vendor
+from videogate.vendorkit.contract import Refusal, Vendor
+from videogate.vendorkit.order import Order, OrderSource
 from videogate.vendorkit.tracing import Found, Lost, Sighting
 from videogate.vendorkit.values import dig, is_empty, text
 

@@ -20,8 +20,10 @@ from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnder
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
-from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Refusal, Vendor
 from videogate.vendorkit.facts import Choices, FrameTable, LengthRule, Limits, Model, PictureRule, Terms, in_ways
+from videogate.vendorkit.order import Order
 from videogate.vendorkit.values import Read, as_int, as_text, dig, read_options, text
 
 

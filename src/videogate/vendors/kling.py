@@ -20,7 +20,8 @@ from videogate.task.errors import Failure, FailureCode, NotUnderstood
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
-from videogate.vendorkit.contract import Notice, Order, OrderPicture, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Notice, Refusal, Vendor
 from videogate.vendorkit.facts import (
     Choices,
     FrameRule,
@@ -37,6 +38,7 @@ from videogate.vendorkit.facts import (
     VideoRule,
     in_ways,
 )
+from videogate.vendorkit.order import Order, OrderPicture
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
 from videogate.vendorkit.values import Read, as_bool, as_number, as_object, as_text, dig, list_of, read_options, text
 

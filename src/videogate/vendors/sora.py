@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from videogate.task.model import Rework, Role
-from videogate.vendorkit.contract import VendorConfig
+from videogate.vendorkit.config import VendorConfig
 from videogate.vendorkit.facts import (
     LengthRule,
     Limits,

@@ -19,7 +19,8 @@ from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnder
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
-from videogate.vendorkit.contract import Notice, Order, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Notice, Refusal, Vendor
 from videogate.vendorkit.facts import (
     Choices,
     FrameRule,
@@ -36,6 +37,7 @@ from videogate.vendorkit.facts import (
     VideoRule,
     in_ways,
 )
+from videogate.vendorkit.order import Order
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
 from videogate.vendorkit.values import (
     Read,

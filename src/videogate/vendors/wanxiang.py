@@ -16,7 +16,8 @@ from videogate.task.errors import Failure, FailureCode, InvalidRequest, NotUnder
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight
 from videogate.vendorkit.client import Call, Prepared, Reply
-from videogate.vendorkit.contract import Order, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Refusal, Vendor
 from videogate.vendorkit.facts import (
     Choices,
     FrameRule,
@@ -32,6 +33,7 @@ from videogate.vendorkit.facts import (
     Told,
     VideoRule,
 )
+from videogate.vendorkit.order import Order
 from videogate.vendorkit.tracing import Found, Lost, Sighting, Trace, Tracing
 from videogate.vendorkit.values import Read, as_bool, as_int, as_object, as_text, dig, list_of, read_options, text
 

@@ -20,15 +20,16 @@ from videogate.media.disk import Disk
 from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import open_storage
+from videogate.store.claims import Claim
 from videogate.store.kept import KeptStore
-from videogate.store.ledger import Claim
 from videogate.store.lost import LostStore
 from videogate.task.errors import Failure, FailureCode, LinkExpired, NotUnderstood, Unavailable
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Observation, Receipt, Rework, Role, Sight, Task, TaskSpec
 from videogate.task.state import TaskState
 from videogate.vendorkit.client import Call, Download, Prepared, Reply, VendorClient
-from videogate.vendorkit.contract import Order, OrderSource, Refusal, Vendor, VendorConfig
+from videogate.vendorkit.config import VendorConfig
+from videogate.vendorkit.contract import Refusal, Vendor
 from videogate.vendorkit.facts import (
     Choices,
     FrameTable,
@@ -39,6 +40,7 @@ from videogate.vendorkit.facts import (
     Told,
     VideoRule,
 )
+from videogate.vendorkit.order import Order, OrderSource
 from videogate.vendorkit.tracing import Found, Lost, Sighting
 
 FLOOR = 2.0

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from videogate.store.claims import Claim, Lane
 from videogate.store.database import SqliteDatabase
-from videogate.store.ledger import Claim, Lane, Ledger
+from videogate.store.ledger import Ledger
 from videogate.store.lost import LostStore
 from videogate.store.tables import metadata
 from videogate.store.tasks import TaskStore

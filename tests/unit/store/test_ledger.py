@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import event
 
 from unit.store.support import ACCOUNT, BROKEN, NOW, UNKNOWN_OUTCOME, VENDOR, Desk, lane
-from videogate.store.ledger import Claim, Ledger
+from videogate.store.claims import Claim
+from videogate.store.ledger import Ledger
 from videogate.task.errors import Failure
 from videogate.task.frames import Frame
 from videogate.task.model import Artifact, Content, Picture, Receipt, Rework, Role, Source, TaskSpec

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from unit.store.support import BROKEN, NOW, UNKNOWN_OUTCOME, VENDOR, Desk, lane, opened
-from videogate.store.ledger import Claim, Ledger
+from videogate.store.claims import Claim
+from videogate.store.ledger import Ledger
 from videogate.task.errors import FailureCode
 from videogate.task.model import Artifact, Content, Receipt
 from videogate.task.state import ATTEMPT_MOVES, MAYBE_PAID, TASK_MOVES, AttemptState, TaskState

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from hashlib import sha256
 from hmac import compare_digest
-from hmac import new as hmac
 
 from videogate.engine.shop import Shop, log
+from videogate.engine.signing import sign
 from videogate.vendorkit.contract import Notice, Vendor
 
 PATH = "/callbacks"
@@ -43,7 +42,7 @@ class Addresses:
         return vendor.takes_callbacks and compare_digest(self._token(vendor.name, client_ref).encode(), token.encode())
 
     def _token(self, vendor: str, client_ref: str) -> str:
-        return hmac(self._secret, f"callback\n{vendor}\n{client_ref}".encode(), sha256).hexdigest()[:32]
+        return sign(self._secret, "callback", vendor, client_ref)[:32]
 
 
 class Callbacks:

@@ -3,12 +3,11 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 from hmac import compare_digest
-from hmac import new as hmac
 from typing import Any
 
 from videogate.engine.shop import Shop, log
+from videogate.engine.signing import sign
 from videogate.media.inputs import FILM_HEAD, film_type
 from videogate.task.errors import Busy, CharacterNotFound, FailureCode, InvalidRequest, Refused, VendorError
 from videogate.task.model import Character, TaskSpec
@@ -98,8 +97,7 @@ class Characters:
         return theirs if good else None
 
     def _signature(self, owner: str, vendor: Vendor, theirs: str) -> str:
-        text = f"character\n{owner}\n{vendor.account}\n{theirs}"
-        return hmac(self._secret, text.encode(), sha256).hexdigest()[:_SIGNED]
+        return sign(self._secret, "character", owner, vendor.account, theirs)[:_SIGNED]
 
 
 def _id(value: Any) -> bool:

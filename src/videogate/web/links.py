@@ -1,13 +1,12 @@
 """Signed links to a video's content: they work without a header, for a while, and stop with their key."""
 
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from hmac import compare_digest
-from hmac import new as hmac
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from videogate.engine.signing import sign
 from videogate.web.auth import Caller
 
 
@@ -54,5 +53,4 @@ class Links:
         return Caller(key)
 
     def _sign(self, key: str, video_id: str, variant: str, expires: str) -> str:
-        text = f"content\n{key}\n{video_id}\n{variant}\n{expires}"
-        return hmac(self._secret, text.encode(), sha256).hexdigest()
+        return sign(self._secret, "content", key, video_id, variant, expires)

@@ -12,6 +12,7 @@ import pytest
 
 from acceptance.conftest import KEY, World, ended, wait_until
 from conftest import Bucket
+from videogate.cli.children import Child
 from videogate.media.pictures import identify
 
 PICTURES = {"thumbnail": "image/webp", "spritesheet": "image/jpeg"}
@@ -28,6 +29,10 @@ def create(api: httpx.Client, **changes: Any) -> str:
 
 def kept(world: World) -> list[Path]:
     return [path for path in (world.folder / "data" / "media").rglob("*") if path.is_file()]
+
+
+def lines_of(server: Child) -> list[str]:
+    return server.log.read_text("utf-8").splitlines()
 
 
 def objects(store: str, bucket: Bucket) -> str:
@@ -218,5 +223,12 @@ def test_a_delete_tells_what_becomes_of_the_bill(world: World) -> None:
         assert gone["deleted"] is True
         assert "billed" in gone["status_detail"]
         assert api.get(f"/v1/videos/{running}").status_code == 404
+
+        world.fault(vendor="vidu", op="submit", mode="wait", delay=600)
+        queued = create(api, model="viduq1")
+        wait_until(lambda: any('"accepted"' in line and queued in line for line in lines_of(server)))
+        assert api.delete(f"/v1/videos/{queued}").json()["status_detail"] == "vidu has cancelled the job."
+        assert [job["cancelled"] for job in world.paid()] == [0, 1]
+
         done = ended(api, create(api))["id"]
         assert set(api.delete(f"/v1/videos/{done}").json()) == {"id", "object", "deleted"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from unit.media.support import listening
 from videogate.media import fetch
 from videogate.media.fetch import PublicResolver, SafeFetcher
 from videogate.task.errors import InvalidRequest, LinkExpired, Throttled, Unavailable
@@ -52,22 +53,16 @@ class Site:
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
     made = Site()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    yield made
-    server.close()
-    await server.wait_closed()
+    async with listening(made.serve) as made.port:
+        yield made
 
 
 @pytest.fixture
 async def canary() -> AsyncIterator[Site]:
     """A service inside, which nothing may reach."""
     made = Site()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    yield made
-    server.close()
-    await server.wait_closed()
+    async with listening(made.serve) as made.port:
+        yield made
 
 
 @pytest.fixture

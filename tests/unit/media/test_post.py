@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from unit.media.support import listening
 from videogate.media import fetch
 from videogate.media.fetch import SafeFetcher, UnsafeLink
 from videogate.task.errors import Unavailable
@@ -53,11 +54,8 @@ class Receiver:
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     made = Receiver()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    yield made
-    server.close()
-    await server.wait_closed()
+    async with listening(made.serve) as made.port:
+        yield made
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from videogate.media import addresses, fetch
-from videogate.media.fetch import LONGEST, SafeFetcher
+from videogate.media import addresses, fetch, links
+from videogate.media.fetch import SafeFetcher
+from videogate.media.links import LONGEST
 from videogate.task.errors import InvalidRequest, Unavailable
 
 OUTSIDE = "127.0.0.2"
@@ -339,8 +340,9 @@ async def web(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
 
         monkeypatch.setattr(socket.socket, "connect", connect)
         monkeypatch.setattr(socket, "getaddrinfo", made.look_up)
-        monkeypatch.setattr(fetch, "is_public", lambda text: text == OUTSIDE or addresses.is_public(text))
-        monkeypatch.setattr(fetch, "_PORTS", fetch._PORTS | {made.port})
+        for module in (fetch, links):
+            monkeypatch.setattr(module, "is_public", lambda text: text == OUTSIDE or addresses.is_public(text))
+        monkeypatch.setattr(links, "_PORTS", links._PORTS | {made.port})
         for name in words("http_proxy https_proxy all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{made.port}")
         yield made

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from videogate.engine import letters
 from videogate.engine.shop import log
 from videogate.engine.tell import post
-from videogate.media.fetch import SafeFetcher, UnsafeLink
+from videogate.media.fetch import SafeFetcher
+from videogate.media.links import UnsafeLink
 from videogate.store.deliveries import DeliveryStore
 from videogate.store.endpoints import EndpointStore
 from videogate.task.errors import Busy, InvalidRequest, NotServed

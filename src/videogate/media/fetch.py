@@ -4,7 +4,6 @@ A link's text is judged, its host is resolved once, every address is judged, and
 was judged. Redirects are followed by hand, each judged anew; where something is posted, none is followed.
 """
 
-import re
 import socket
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -12,17 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from videogate.media.addresses import is_public
+from videogate.media.links import UnsafeLink, check_link, is_at
 from videogate.task.errors import InvalidRequest, LinkExpired, Throttled, Unavailable
-from videogate.vendorkit.client import Download, origin, wish
+from videogate.vendorkit.client import Download, wish
 
-LONGEST = 2_048  # characters of a link
 REDIRECTS = 3
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 30.0  # between two pieces
@@ -33,14 +32,10 @@ POST_SECONDS = 10.0  # for all of a post, its answer included
 POST_LOOK_UPS = 16  # of hosts, at once
 ANSWER_BYTES = 64 * 1024  # of the answer to a post; the rest is not heard
 
-_PORTS = frozenset({None, 80, 443})
 _REDIRECT = frozenset({301, 302, 303, 307, 308})
 _DEAD = frozenset({401, 403, 404, 410})
 _TOO_MANY = 429
 _HEADERS = {"accept-encoding": "identity", "user-agent": "videogate"}
-_FORBIDDEN = frozenset(' \\\t\r\n"<>^`{|}')
-# A name or an address in a spelling that every reader takes for the same: no escapes, no zone, nothing around the [ ].
-_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]*)?", re.IGNORECASE)
 # What callers read of trouble on the way; the first that fits.
 _TROUBLES: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientConnectorDNSError, "its host was not found"),
@@ -51,14 +46,6 @@ _TROUBLES: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientResponseError, "its host's answer is not HTTP"),
     (aiohttp.ClientPayloadError, "its body is not whole"),
 )
-
-
-class UnsafeLink(InvalidRequest):
-    """A link that we do not open for others. `problem` goes on after "the link"."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(f"The link {problem}.", code="unsafe_url")
-        self.problem = problem
 
 
 class NotPublic(OSError):
@@ -169,7 +156,7 @@ class SafeFetcher:
     async def _get(
         self, url: str, headers: Mapping[str, str], home: str, hosts: Collection[str]
     ) -> aiohttp.ClientResponse:
-        at_home = _is_at(home, url)
+        at_home = is_at(home, url)
         if not at_home:
             check_link(url, allow_private=self._allow_private, hosts=hosts)
         session = self._get_session(at_home=at_home)
@@ -274,62 +261,12 @@ class _Response:
             raise Unavailable(f"the result broke off after {count} of {self.length} bytes")
 
 
-def check_link(url: str, *, allow_private: bool = False, hosts: Collection[str] = ()) -> None:
-    """Judge a link by its text. Raises UnsafeLink. Its host's addresses are judged when it is opened."""
-    problem = _problem(url, allow_private=allow_private) or _elsewhere(url, hosts)
-    if problem:
-        raise UnsafeLink(problem)
-
-
-def _problem(url: str, *, allow_private: bool) -> str | None:
-    if len(url) > LONGEST:
-        return f"is longer than {LONGEST} characters"
-    if any(character in _FORBIDDEN or ord(character) < 33 or ord(character) > 126 for character in url):  # noqa: PLR2004
-        return "holds characters that a URL has to escape"
-    try:
-        parts = urlsplit(url)
-        port, host = parts.port, parts.hostname
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in {"http", "https"} or not host:
-        return "must begin with http:// or https://"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or password"
-    if not _AUTHORITY.fullmatch(parts.netloc):
-        return "must name its host in letters, digits, dots and dashes"
-    if allow_private:
-        return None
-    if port not in _PORTS:
-        return "must use port 80 or 443"
-    if _is_literal(host) and not is_public(host):
-        return "leads to an address that is not public"
-    return None
-
-
-def _elsewhere(url: str, hosts: Collection[str]) -> str | None:
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    if not hosts or any(host == each or host.endswith(f".{each}") for each in hosts):
-        return None
-    return f"leads to {host}, which is none of the hosts in the vendor's RESULT_HOSTS; if it is right, add it there"
-
-
-def _is_at(home: str, url: str) -> bool:
-    try:
-        return origin(url) == home and _AUTHORITY.fullmatch(urlsplit(url).netloc) is not None
-    except ValueError:
-        return False  # what is wrong with it is said when it is checked
-
-
 def _leads_inside(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, NotPublic)
 
 
 def _in_words(error: Exception) -> str:
     return next((words for kind, words in _TROUBLES if isinstance(error, kind)), type(error).__name__)
-
-
-def _is_literal(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _accept(response: aiohttp.ClientResponse, longest: int) -> Download:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from unit.media.support import listening
-from videogate.media import fetch
+from videogate.media import fetch, links
 from videogate.media.fetch import PublicResolver, SafeFetcher
 from videogate.task.errors import InvalidRequest, LinkExpired, Throttled, Unavailable
 
@@ -113,7 +113,7 @@ async def test_a_name_that_leads_inside_is_not_followed(
     strict: SafeFetcher, canary: Site, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A link with an ordinary text is judged by the address that its name has."""
-    monkeypatch.setattr(fetch, "_PORTS", {canary.port})
+    monkeypatch.setattr(links, "_PORTS", {canary.port})
     if host.endswith(".test"):
         resolving(monkeypatch, ["127.0.0.1"])
     with pytest.raises(Unavailable):
@@ -136,9 +136,10 @@ async def test_a_name_that_changes_is_asked_once(
     strict: SafeFetcher, canary: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name that is public when judged and private a moment later is connected where it was judged, never inside."""
-    monkeypatch.setattr(fetch, "_PORTS", {canary.port})
+    monkeypatch.setattr(links, "_PORTS", {canary.port})
     asked = resolving(monkeypatch, ["192.0.2.99"], ["127.0.0.1"])
-    monkeypatch.setattr(fetch, "is_public", lambda address: address == "192.0.2.99")
+    for module in (fetch, links):
+        monkeypatch.setattr(module, "is_public", lambda address: address == "192.0.2.99")
     connected: list[Any] = []
 
     async def connect(_sock: socket.socket, address: Any) -> None:
@@ -156,7 +157,7 @@ async def test_a_name_that_changes_is_asked_once(
 
 async def test_each_opening_judges_anew(strict: SafeFetcher, canary: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that was good once is not remembered for a name."""
-    monkeypatch.setattr(fetch, "_PORTS", {canary.port})
+    monkeypatch.setattr(links, "_PORTS", {canary.port})
     asked = resolving(monkeypatch, ["127.0.0.1"])
     for _ in range(2):
         with pytest.raises(Unavailable):
@@ -170,8 +171,8 @@ async def test_a_literal_is_judged_at_its_socket_too(
     strict: SafeFetcher, canary: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A literal, which no resolver sees, is not connected to even where its text was let through."""
-    monkeypatch.setattr(fetch, "_PORTS", {canary.port})
-    monkeypatch.setattr(fetch, "_is_literal", lambda _: False)
+    monkeypatch.setattr(links, "_PORTS", {canary.port})
+    monkeypatch.setattr(links, "_is_literal", lambda _: False)
     with pytest.raises(Unavailable, match="not public"):
         await content(strict, f"{canary.url}/")
 

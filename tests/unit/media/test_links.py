@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from videogate.media.addresses import is_public
-from videogate.media.fetch import LONGEST, UnsafeLink, _is_at, check_link
+from videogate.media.links import LONGEST, UnsafeLink, check_link, is_at
 
 PUBLIC = [
     "8.8.8.8",
@@ -302,7 +302,7 @@ PIECES = [*_WORDS.split(), " ", "\t", "\n", "\r", "\0", "\u200b", "\u3002", "\uf
 def test_the_client_reads_a_link_as_the_check_did(scheme: str, tail: str) -> None:
     """What two readers could take for different hosts is refused, and never taken for the vendor's own origin."""
     url = scheme + tail
-    home = _is_at("http://home.test:80", url)
+    home = is_at("http://home.test:80", url)
     try:
         check_link(url, allow_private=True)
     except UnsafeLink:

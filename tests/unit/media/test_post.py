@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from unit.media.support import listening
-from videogate.media import fetch
-from videogate.media.fetch import SafeFetcher, UnsafeLink
+from videogate.media import fetch, links
+from videogate.media.fetch import SafeFetcher
+from videogate.media.links import UnsafeLink
 from videogate.task.errors import Unavailable
 
 HEADERS = {"content-type": "application/json", "webhook-id": "wh_1"}
@@ -215,7 +216,7 @@ async def test_an_address_is_judged_once_more_where_the_connection_is_made(
 ) -> None:
     """A look-up that let an address inside pass would not be enough to reach it."""
     monkeypatch.setattr(fetch.ApartResolver, "_may_be_opened", lambda *_: True)
-    monkeypatch.setattr(fetch, "_PORTS", fetch._PORTS | {receiver.port})
+    monkeypatch.setattr(links, "_PORTS", links._PORTS | {receiver.port})
     strict = SafeFetcher()
     try:
         with pytest.raises(UnsafeLink):

@@ -1,4 +1,7 @@
-"""`videogate demo`: the whole path with no key: simulated vendors, a real gateway, real videos."""
+"""`videogate demo`: the whole path with no key: simulated vendors, a real gateway, real videos.
+
+With `--url` it makes the videos at a gateway that runs already, such as the one of `docker compose --profile demo`.
+"""
 
 import asyncio
 import os
@@ -10,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +32,7 @@ from videogate.media.probe import probe
 KEY = "demo"
 ENDED = frozenset({"completed", "failed"})
 LONGEST = 50.0  # seconds until the demo calls itself broken
+LONGEST_ELSEWHERE = 1200.0  # real vendors need minutes
 POLL = 0.3
 PROMPT = "A red kite over a green hill, slow pan, morning light"
 PICTURE = (960, 640)
@@ -42,6 +47,7 @@ class Job:
     size: str
     seconds: str
     picture: bool
+    sdk: bool = True
     video: dict[str, Any] = field(default_factory=dict)
     file: Path | None = None
     made: str = ""
@@ -49,48 +55,80 @@ class Job:
 
     @property
     def client(self) -> str:
-        return "HTTP + image" if self.picture else "OpenAI SDK"
+        if self.picture:
+            return "HTTP + image"
+        return "OpenAI SDK" if self.sdk else "HTTP"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A running gateway, the key it is asked with, and how many seconds a video may take there."""
+
+    url: str
+    key: str
+    longest: float = LONGEST
 
 
 def demo(
     out: Annotated[Path, typer.Option(help="Where the videos are saved.")] = Path("demo-videos"),
     keep: Annotated[bool, typer.Option(help="Leave both servers running until Ctrl-C.")] = False,
+    url: Annotated[str | None, typer.Option(help="Start nothing; use the gateway that runs here.")] = None,
+    key: Annotated[str, typer.Option(help="Its API key, with --url.")] = KEY,
+    yes: Annotated[bool, typer.Option("--yes", help="With --url: do not ask before making videos there.")] = False,
 ) -> None:
     """Start simulated vendors and a gateway, make videos with each vendor, save and probe them."""
     console = Console(width=None if sys.stdout.isatty() else 140)  # a log has no edge
+    if url and not yes:
+        typer.confirm(f"This makes two videos with each vendor of {url}, which may bill them. Go on?", abort=True)
+    if not _sdk():
+        console.print(
+            "All is asked for by plain HTTP; with pip install 'videogate\\[demo]' the OpenAI SDK does its part."
+        )
     try:
-        import openai  # noqa: F401, PLC0415 (an extra: say so instead of failing)
-    except ImportError:
-        console.print("The demo drives the gateway with the OpenAI SDK: pip install 'videogate\\[demo]'")
-        raise typer.Exit(2) from None
-    with tempfile.TemporaryDirectory(prefix="videogate-demo-") as folder:
-        try:
-            jobs = _run(console, Path(folder), out, keep=keep)
-        except ChildFailed as error:
-            console.print(str(error), markup=False)
-            raise typer.Exit(1) from None
+        jobs = _elsewhere(console, url, key, out) if url else _here(console, out, keep=keep)
+    except (ChildFailed, httpx.HTTPError) as error:
+        console.print(str(error), markup=False)
+        raise typer.Exit(1) from None
     if not jobs or any(job.problem for job in jobs):
         raise typer.Exit(1)
 
 
-def _run(console: Console, folder: Path, out: Path, *, keep: bool) -> list[Job]:
-    with child(["videogate.simulator", "--port", "0"], folder=folder, variables={}) as vendors:
-        variables = simulator.environment(vendors.url)
-        quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.04" for name in variables if "_BASE_URL" in name}
-        ours = {"VIDEOGATE_API_KEYS": KEY, "VIDEOGATE_PORT": "0", "VIDEOGATE_DATA_DIR": str(folder / "data")}
-        with child(["videogate", "serve"], folder=folder, variables={**variables, **quick, **ours}) as gateway:
-            console.print(f"[bold]Simulated vendors[/] on {vendors.url}   [bold]gateway[/] on {gateway.url}\n")
-            out.mkdir(parents=True, exist_ok=True)
-            jobs = asyncio.run(_make_all(console, gateway.url, out))
-            console.print(_table(jobs))
-            _how_to_repeat(console, jobs)
-            if keep:
-                _wait_for_ctrl_c(console, gateway.url)
+def _sdk() -> bool:
+    """Whether the OpenAI SDK is installed: an extra, which the image does without."""
+    return find_spec("openai") is not None
+
+
+def _here(console: Console, out: Path, *, keep: bool) -> list[Job]:
+    with tempfile.TemporaryDirectory(prefix="videogate-demo-") as name:
+        folder = Path(name)
+        with child(["videogate.simulator", "--port", "0"], folder=folder, variables={}) as vendors:
+            variables = simulator.environment(vendors.url)
+            quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.04" for name in variables if "_BASE_URL" in name}
+            ours = {"VIDEOGATE_API_KEYS": KEY, "VIDEOGATE_PORT": "0", "VIDEOGATE_DATA_DIR": str(folder / "data")}
+            with child(["videogate", "serve"], folder=folder, variables={**variables, **quick, **ours}) as gateway:
+                console.print(f"[bold]Simulated vendors[/] on {vendors.url}   [bold]gateway[/] on {gateway.url}\n")
+                jobs = _made(console, Place(gateway.url, KEY), out)
+                _how_to_repeat(console, jobs)
+                if keep:
+                    _wait_for_ctrl_c(console, gateway.url)
     return jobs
 
 
-async def _make_all(console: Console, gateway: str, out: Path) -> list[Job]:
-    headers = {"authorization": f"Bearer {KEY}", "x-video-dialect": "openai"}
+def _elsewhere(console: Console, url: str, key: str, out: Path) -> list[Job]:
+    """The same at a gateway that runs already. Raises httpx.HTTPError if it cannot be asked."""
+    console.print(f"[bold]Gateway[/] on {url}\n")
+    return _made(console, Place(url.rstrip("/"), key, LONGEST_ELSEWHERE), out)
+
+
+def _made(console: Console, place: Place, out: Path) -> list[Job]:
+    out.mkdir(parents=True, exist_ok=True)
+    jobs = asyncio.run(_make_all(console, place, out))
+    console.print(_table(jobs))
+    return jobs
+
+
+async def _make_all(console: Console, place: Place, out: Path) -> list[Job]:
+    headers = {"authorization": f"Bearer {place.key}", "x-video-dialect": "openai"}
     columns = (
         SpinnerColumn(),
         TextColumn("{task.fields[client]:<12} {task.description:<34}"),
@@ -98,10 +136,12 @@ async def _make_all(console: Console, gateway: str, out: Path) -> list[Job]:
         TextColumn("{task.percentage:>3.0f} % {task.fields[word]:<11}"),
         TimeElapsedColumn(),
     )
-    async with httpx.AsyncClient(base_url=gateway, headers=headers, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=place.url, headers=headers, timeout=30) as http:
         jobs = choose((await http.get("/v1/models")).raise_for_status().json()["data"])
+        for job in jobs:
+            job.sdk = _sdk()
         with Progress(*columns, console=console) as progress:
-            await asyncio.gather(*(_make(http, gateway, job, out, progress) for job in jobs))
+            await asyncio.gather(*(_make(http, place, job, out, progress) for job in jobs))
     return jobs
 
 
@@ -132,11 +172,11 @@ def _job(model: dict[str, Any], way: dict[str, Any], *, picture: bool) -> Job:
     return Job(model["owned_by"], model["id"], size, str(seconds), picture)
 
 
-async def _make(http: httpx.AsyncClient, gateway: str, job: Job, out: Path, progress: Progress) -> None:
+async def _make(http: httpx.AsyncClient, place: Place, job: Job, out: Path, progress: Progress) -> None:
     bar = progress.add_task(f"{job.vendor} {job.model}", total=100, client=job.client, word="")
     try:
-        async with asyncio.timeout(LONGEST):
-            await (_with_picture(http, job) if job.picture else _with_sdk(gateway, job))
+        async with asyncio.timeout(place.longest):
+            await (_with_sdk(place, job) if job.sdk and not job.picture else _by_http(http, job))
             await _follow(http, job, progress, bar)
             await _save(http, job, out)
     except Exception as error:  # noqa: BLE001 (whatever a client raises is a finding, not the end of the demo)
@@ -144,29 +184,38 @@ async def _make(http: httpx.AsyncClient, gateway: str, job: Job, out: Path, prog
     progress.update(bar, word="broken" if job.problem else "saved", completed=0 if job.problem else 100)
 
 
-async def _with_sdk(gateway: str, job: Job) -> None:
+async def _with_sdk(place: Place, job: Job) -> None:
     from openai import AsyncOpenAI  # noqa: PLC0415 (an extra)
 
-    async with AsyncOpenAI(api_key=KEY, base_url=f"{gateway}/v1") as client:
+    async with AsyncOpenAI(api_key=place.key, base_url=f"{place.url}/v1") as client:
         extra: dict[str, Any] = {"size": job.size, "seconds": job.seconds}
         with _silenced_deprecation():
             video = await client.videos.create(model=job.model, prompt=PROMPT, **extra)
     job.video = video.model_dump()
 
 
-async def _with_picture(http: httpx.AsyncClient, job: Job) -> None:
+async def _by_http(http: httpx.AsyncClient, job: Job) -> None:
     form = {"model": job.model, "prompt": PROMPT, "size": job.size, "seconds": job.seconds}
-    files = {"input_reference": ("kite.png", picture(*PICTURE), "image/png")}
+    files = {"input_reference": ("kite.png", picture(*PICTURE), "image/png")} if job.picture else None
     job.video = (await http.post("/v1/videos", data=form, files=files)).raise_for_status().json()
 
 
 async def _follow(http: httpx.AsyncClient, job: Job, progress: Progress, bar: TaskID) -> None:
-    while job.video["status"] not in ENDED:
+    while _tell(job, progress, bar) not in ENDED:
         await asyncio.sleep(POLL)
         job.video = (await http.get(f"/v1/videos/{job.video['id']}")).raise_for_status().json()
-        progress.update(bar, completed=job.video["progress"], word=job.video["status"])
     if job.video["status"] == "failed":
         job.problem = str(job.video["error"])
+
+
+def _tell(job: Job, progress: Progress, bar: TaskID) -> str:
+    """Show how far a video is; where bars cannot move, such as a container's log, a line for each status."""
+    status = str(job.video["status"])
+    before = progress.tasks[bar].fields["word"]
+    progress.update(bar, completed=job.video["progress"], word=status)
+    if status != before and not progress.console.is_terminal:
+        progress.console.print(f"{job.vendor} {job.model}: {status}", highlight=False)
+    return status
 
 
 async def _save(http: httpx.AsyncClient, job: Job, out: Path) -> None:

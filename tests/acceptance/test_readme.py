@@ -12,6 +12,8 @@ import pytest
 from acceptance.conftest import KEY, World, ended
 from videogate.media.probe import probe
 
+pytestmark = pytest.mark.databases("sqlite")
+
 README = Path(__file__).parents[2] / "README.md"
 HOST = "http://127.0.0.1:8000"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)

@@ -48,17 +48,19 @@ async def test_a_form_is_multipart_even_without_a_file(flavour: str) -> None:
     assert ("model" in request["form"]) is (flavour != "vllm")
 
 
-@pytest.mark.parametrize("size", ["1280x720", "1920*1080", "720P"])
+@pytest.mark.parametrize(
+    ("size", "sent"), [("1280x720", "1280x720"), ("640*360", "640x360"), ("1920 × 1080", "1920x1080"), ("720P", "720P")]
+)
 @pytest.mark.parametrize("seconds", ["3", "4", "12", "7.5"])
-async def test_size_and_length_go_through_untouched(size: str, seconds: str) -> None:
-    """The upstream is the authority: nothing is fitted, and nothing is reported as fitted."""
+async def test_size_and_length_are_not_fitted(size: str, sent: str, seconds: str) -> None:
+    """The upstream is the authority: nothing is fitted or reported as fitted, but a size is spelled as it reads one."""
     vendor, _ = open_vendor(SORA)
     asked = {"model": "sora-2", "prompt": "waves", "size": size, "seconds": seconds}
 
     request = await form(asked)
 
-    assert (request["form"]["size"], request["form"]["seconds"]) == (size, seconds)
-    assert not order_of(vendor, asked).fitted.adjustments
+    assert (request["form"]["size"], request["form"]["seconds"]) == (sent, seconds)
+    assert (order_of(vendor, asked).fitted.size, order_of(vendor, asked).fitted.adjustments) == (sent, ())
 
 
 async def test_what_was_not_asked_for_is_not_sent() -> None:

@@ -99,7 +99,9 @@ def _fit_frame(spec: TaskSpec, model: Model, picture: Frame | None, usual: Frame
             reason = f"{model.name} is told nothing but a size"
             unsaid = [("resolution", spec.resolution, None, True), ("aspect_ratio", spec.aspect_ratio, None, True)]
             dropped = _changed([each for each in unsaid if each[1]], reason)
-            return Fitted(size=spec.size or str(DEFAULT_FRAME), seconds="", adjustments=dropped)
+            # A size as everybody writes it; any other word is the upstream's own to read.
+            size = str(asked.size) if isinstance(asked.size, Frame) else spec.size or str(DEFAULT_FRAME)
+            return Fitted(size=size, seconds="", adjustments=dropped)
 
 
 def _from_table(spec: TaskSpec, model: Model, table: FrameTable, asked: _Asked, picture: Frame | None) -> Fitted:

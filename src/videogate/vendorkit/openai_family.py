@@ -106,7 +106,7 @@ class OpenAIFamily(Vendor):
         if order.asked_seconds:
             form["seconds"] = order.asked_seconds
         if order.asked_size:
-            form["size"] = order.asked_size
+            form["size"] = order.fitted.size
         known = self.quirks.options
         given = {key: value for key, value in order.options.items() if key in known and not is_empty(value)}
         files = [("input_reference", part) for part in _pictures(order)]

@@ -1,7 +1,7 @@
 """One reading of every body: brackets, repeated keys and JSON text become the same nested structure.
 
-`metadata[a][b]=1`, `{"metadata": {"a": {"b": "1"}}}` and `metadata={"a": {"b": 1}}` mean the same. Files take part
-under their field's name.
+`metadata[a][b]=1`, `{"metadata": {"a": {"b": "1"}}}`, `{"metadata[a][b]": "1"}` and `metadata={"a": {"b": 1}}` mean the
+same. Files take part under their field's name.
 """
 
 import json
@@ -45,11 +45,40 @@ def from_pairs(pairs: Iterable[Pair]) -> dict[str, Any]:
 
 
 def from_json(text: str | bytes) -> dict[str, Any]:
-    """Read a JSON body. Raises InvalidRequest for what is no JSON object, repeats a key or holds NaN."""
+    """Read a JSON body, whose names may have brackets, too.
+
+    Raises InvalidRequest for what is no JSON object, repeats or contradicts a name, or holds NaN.
+    """
     value = _parse(text, "The body")
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.", code="invalid_json")
+    if any(_bracketed(key) for key in value):
+        value = _nested(value)
     return {key: _opened(key, each) for key, each in value.items()}
+
+
+def _bracketed(key: str) -> bool:
+    return "[" in key or "]" in key
+
+
+def _nested(body: dict[str, Any]) -> dict[str, Any]:
+    """A JSON body with brackets in its names, nested as a form of them is; a list under `name[]` is its items."""
+    paths = {key: _path(key) if _bracketed(key) else [key] for key in body}
+    whole = {tuple(path) for path in paths.values()}
+    tree: dict[str, Any] = {}
+    for key, path in paths.items():
+        if any(tuple(path[:length]) in whole for length in range(1, len(path))):
+            raise _contradiction(path[0])
+        value = body[key]
+        for each in value if path[-1] == "" and isinstance(value, list) else [value]:
+            _place(tree, path, each, key)
+        if _depth(tree) > DEEPEST + 1:
+            raise InvalidRequest(f"{key[:60]} is nested deeper than {DEEPEST} levels.", param=path[0])
+    return tree
+
+
+def _contradiction(param: str) -> InvalidRequest:
+    return InvalidRequest(f"{param} is given in two forms that contradict each other.", param=param)
 
 
 def _path(key: str) -> list[str]:
@@ -59,7 +88,7 @@ def _path(key: str) -> list[str]:
     return [found[1], *_PART.findall(found[2])]
 
 
-def _place(tree: dict[str, Any], path: Sequence[str], value: str | Upload, key: str) -> None:
+def _place(tree: dict[str, Any], path: Sequence[str], value: Any, key: str) -> None:
     if len(path) > DEEPEST:
         raise InvalidRequest(f"{key[:60]} is nested deeper than {DEEPEST} levels.", param=path[0])
     node: Any = tree
@@ -77,11 +106,11 @@ def _step(node: Any, here: str, following: str, param: str) -> Any:
         return empty
     child = node.setdefault(here, empty)
     if type(child) is not type(empty):
-        raise InvalidRequest(f"{param} is given in two forms that contradict each other.", param=param)
+        raise _contradiction(param)
     return child
 
 
-def _put(node: Any, here: str, value: str | Upload, param: str) -> None:
+def _put(node: Any, here: str, value: Any, param: str) -> None:
     if isinstance(node, list):
         node.append(value)
     elif here not in node:
@@ -89,7 +118,7 @@ def _put(node: Any, here: str, value: str | Upload, param: str) -> None:
     elif isinstance(node[here], list):
         node[here].append(value)
     elif isinstance(node[here], dict):
-        raise InvalidRequest(f"{param} is given in two forms that contradict each other.", param=param)
+        raise _contradiction(param)
     else:
         # A repeated key is a list, as browsers and curl send one.
         node[here] = [node[here], value]
@@ -119,9 +148,11 @@ class _BadJSON(ValueError):
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise _BadJSON("a key is given twice")
+    value: dict[str, Any] = {}
+    for key, each in pairs:
+        if key in value:
+            raise _BadJSON(f"{key[:60]} is given twice")
+        value[key] = each
     return value
 
 

@@ -58,6 +58,59 @@ def test_every_form_of_a_request_means_the_same(form: list[tuple[str, str | Uplo
 
 
 @pytest.mark.parametrize(
+    ("body", "tree"),
+    [
+        ({"metadata[watermark]": "false", "prompt": "a"}, {"metadata": {"watermark": "false"}, "prompt": "a"}),
+        ({"metadata[watermark]": False, "metadata[seed]": 7}, {"metadata": {"watermark": False, "seed": 7}}),
+        ({"input_reference[image_url]": "u"}, {"input_reference": {"image_url": "u"}}),
+        ({"video[id]": "video_1"}, {"video": {"id": "video_1"}}),
+        ({"metadata[a]": {"b": [1]}, "metadata[c][d]": None}, {"metadata": {"a": {"b": [1]}, "c": {"d": None}}}),
+        ({"images[]": ["u1", "u2"]}, {"images": ["u1", "u2"]}),
+        ({"images[]": "u1"}, {"images": ["u1"]}),
+        ({"images[]": []}, {}),
+        ({"metadata[l][]": [1, 2]}, {"metadata": {"l": [1, 2]}}),
+        ({"a": "[b]", "c": ["d[e]"], "f": {"g[h]": 1}}, {"a": "[b]", "c": ["d[e]"], "f": {"g[h]": 1}}),
+    ],
+)
+def test_names_of_a_json_body_may_have_brackets(body: dict[str, Any], tree: dict[str, Any]) -> None:
+    """They are read as those of a form, at the top alone; the values keep their types."""
+    assert from_json(json.dumps(body)) == tree
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ('{"metadata": {"a": 1}, "metadata[b]": 2}', "metadata"),
+        ('{"metadata[b]": 2, "metadata": {"a": 1}}', "metadata"),
+        ('{"metadata": null, "metadata[b]": 2}', "metadata"),
+        ('{"images": ["u1"], "images[]": "u2"}', "images"),
+        ('{"a[b]": {"c": 1}, "a[b][d]": 2}', "a"),
+        ('{"a[b]": 1, "a[]": 2}', "a"),
+        ('{"a[]": 1, "a[b]": 2}', "a"),
+        ('{"a[": 1}', "a["),
+        ('{"a]": 1}', "a]"),
+        ('{"[a]": 1}', "[a]"),
+        ('{"a[b]c": 1}', "a[b]c"),
+        ('{"a%s": 1}' % ("[b]" * DEEPEST), "a"),
+        ('{"a[b][c][d]": [[[[[[[1]]]]]]]}', "a"),
+    ],
+)
+def test_brackets_that_contradict_are_refused(body: str, param: str) -> None:
+    """A name that is given in two forms, or is none, is refused by name; in whichever order they come."""
+    with pytest.raises(InvalidRequest) as caught:
+        from_json(body)
+
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize("body", ['{"size": 1, "size": 2}', '{"metadata[size]": 1, "metadata[size]": 2}'])
+def test_a_name_that_is_given_twice_is_named(body: str) -> None:
+    """JSON repeats nothing, and whoever does reads what."""
+    with pytest.raises(InvalidRequest, match=r"size\]? is given twice"):
+        from_json(body)
+
+
+@pytest.mark.parametrize(
     ("pairs", "param"),
     [
         ([("a", "1"), ("a[b]", "2")], "a"),
@@ -159,9 +212,11 @@ def flattened(path: str, value: Any) -> list[tuple[str, str | Upload]]:
 def test_a_form_reads_as_its_json(body: dict[str, Any]) -> None:
     """Flattening a structure as the SDKs do and reading the form gives the structure that JSON gives."""
     pairs = [pair for key, value in body.items() for pair in flattened(key, value)]
+    lists = {key: [value for other, value in pairs if other == key] for key, _ in pairs if key.endswith("[]")}
 
     if len(pairs) <= MOST_KEYS and all(key.count("[") < DEEPEST for key, _ in pairs):
         assert from_pairs(pairs) == from_json(json.dumps(body))
+        assert from_json(json.dumps({**dict(pairs), **lists})) == from_json(json.dumps(body))
 
 
 @given(st.lists(st.tuples(st.text("ab[]", max_size=12), st.text(max_size=3)), max_size=8))

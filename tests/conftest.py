@@ -1,4 +1,4 @@
-"""What tests of every kind may need: an object store that speaks S3 over real HTTP."""
+"""What tests of every kind may need: an object store that speaks S3 over real HTTP, and a PostgreSQL."""
 
 import socket
 import subprocess
@@ -12,6 +12,8 @@ from secrets import token_hex
 
 import httpx
 import pytest
+
+from postgres import PostgresServer
 
 START_SECONDS = 120.0
 
@@ -60,6 +62,22 @@ def _wait(address: str, log: Path) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> Iterator[str]:
+    """A new PostgreSQL database with the newest schema."""
+    url = postgres.database()
+    yield url
+    postgres.drop(url)
 
 
 @pytest.fixture

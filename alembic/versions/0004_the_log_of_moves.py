@@ -8,9 +8,19 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-LOGGED = """
+SQLITE = """
 INSERT INTO event (task_id, state, at)
 VALUES (NEW.id, NEW.state, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000);
+"""
+
+
+POSTGRES = """
+CREATE FUNCTION log_move() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO event (task_id, state, at)
+    VALUES (NEW.id, NEW.state, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint);
+    RETURN NULL;
+END $$
 """
 
 
@@ -29,7 +39,15 @@ def upgrade() -> None:
         "INSERT INTO event (task_id, state, at)"
         " SELECT id, state, COALESCE(completed_at, started_at, created_at) FROM task ORDER BY created_at"
     )
-    op.execute(f"CREATE TRIGGER task_made AFTER INSERT ON task BEGIN {LOGGED} END")
-    op.execute(
-        f"CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN OLD.state <> NEW.state BEGIN {LOGGED} END"
-    )
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute(f"CREATE TRIGGER task_made AFTER INSERT ON task BEGIN {SQLITE} END")
+        op.execute(
+            f"CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN OLD.state <> NEW.state BEGIN {SQLITE} END"
+        )
+    else:
+        op.execute(POSTGRES)
+        op.execute("CREATE TRIGGER task_made AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION log_move()")
+        op.execute(
+            "CREATE TRIGGER task_moved AFTER UPDATE OF state ON task FOR EACH ROW"
+            " WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION log_move()"
+        )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -16,7 +17,8 @@ from videogate.vendorkit.config import VendorConfig
 
 PREFIX = "VIDEOGATE_"
 ENV_FILE = ".env"
-_STORES = ("AWS_", "GOOGLE_", "AZURE_")
+_POSTGRES = ("postgresql://", "postgres://")
+_LENT = ("AWS_", "GOOGLE_", "AZURE_", "OTEL_")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#,*]+", re.ASCII)  # as browsers write it, in small letters
 
 
@@ -45,6 +47,14 @@ class DialectSetting(StrEnum):
     OPENAI = "openai"
 
 
+class Role(StrEnum):
+    """What a process does: answer callers, work for them, or both."""
+
+    ALL = "all"
+    API = "api"
+    WORKER = "worker"
+
+
 class Settings(BaseSettings):
     """One field for each `VIDEOGATE_<FIELD>`; vendors' own settings are read by `vendor_config`."""
 
@@ -54,7 +64,8 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
     data_dir: Path = Field(default=Path("data"), description="the database and the videos")
-    database_url: str = Field(default="", description="empty: SQLite in the data directory")
+    database_url: str = Field(default="", description="empty: SQLite in the data directory; else postgresql://…")
+    role: Role = Field(default=Role.ALL, description="all, api or worker: what a process on PostgreSQL does")
     public_url: str = Field(default="", description="base of the links we give out; empty: the request's own host")
     default_model: str = Field(default="sora-2", description="the model of requests that name none")
     model_aliases: str = Field(default="", description="comma-separated NAME=MODEL: names that stand for other models")
@@ -71,14 +82,15 @@ class Settings(BaseSettings):
     content_redirect: bool = Field(default=False, description="answer with the object store's own link")
     retention: Seconds = Field(default=604_800, ge=0, description="how long a finished video is kept; 0: for ever")
     disk_floor: int | None = Field(default=None, ge=0, description="bytes that must be free to take new requests")
+    drain_delay: Seconds = Field(default=0, ge=0, description="how long to go on, not ready, when asked to end")
     log_format: str = Field(default="json", pattern="^(json|console)$", description="json or console")
     log_level: str = Field(default="info", description="debug, info, warning or error")
 
     @field_validator("database_url")
     @classmethod
-    def _sqlite_only(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("only sqlite:///PATH is served by this version")
+    def _known_database(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", *_POSTGRES)):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
         return value
 
     @field_validator("public_url")
@@ -114,6 +126,25 @@ class Settings(BaseSettings):
         return {name.strip(): model.strip() for name, model in pairs}
 
     @property
+    def shared(self) -> bool:
+        """Whether the database is one that several processes serve: PostgreSQL."""
+        return self.database_url.startswith(_POSTGRES)
+
+    @property
+    def database_name(self) -> str:
+        """The database as it may be shown."""
+        if not self.shared:
+            return str(self.database_path)
+        parts = urlsplit(self.database_url)
+        return f"postgresql://{parts.hostname or ''}:{parts.port or 5432}{parts.path}"
+
+    @property
+    def database_secrets(self) -> tuple[str, ...]:
+        """What of the database's URL nobody may read in a log."""
+        password = urlsplit(self.database_url).password if self.shared else None
+        return (password, unquote(password)) if password else ()
+
+    @property
     def database_path(self) -> Path:
         """The SQLite file."""
         return Path(self.database_url.removeprefix("sqlite:///")) if self.database_url else self.data_dir / "gateway.db"
@@ -138,9 +169,9 @@ def environment() -> Mapping[str, str]:
 
 
 def lend_to_libraries() -> None:
-    """Give the variables of object stores that stand in `.env` to the process: their library reads them there."""
+    """Give the variables of object stores and traces that stand in `.env` to the process: libraries read them there."""
     for name, value in dotenv_values(ENV_FILE).items():
-        if name.startswith(_STORES) and value:
+        if name.startswith(_LENT) and value:
             os.environ.setdefault(name, value)
 
 

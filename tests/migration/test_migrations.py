@@ -14,32 +14,51 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from videogate.store.database import sqlite_engine
 from videogate.store.migrate import migrate, scripts
+from videogate.store.sqlite import sqlite_engine
 from videogate.store.tables import metadata
 
-# Dies at the n-th change of the schema, inside the migration's transaction.
+# Dies at the n-th change of the schema, inside the migration's transaction; or before its commit; or says how many
+# changes it made.
 DYING = """
 import os, signal, sys
 from pathlib import Path
 from alembic.operations import Operations
-from videogate.store.database import sqlite_engine
+from videogate import faultpoints
 from videogate.store.migrate import migrate
+from videogate.store.postgres import postgres_engine
+from videogate.store.sqlite import sqlite_engine
 
-left = int(sys.argv[2])
-invoke = Operations.invoke
+where, when = sys.argv[1:]
+invoke, done = Operations.invoke, 0
 
-def dying(self, operation):
-    global left
-    if left == 0:
+def die(place):
+    if place == when:
         os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
+
+def counting(self, operation):
+    global done
+    die(str(done))
+    done += 1
     return invoke(self, operation)
 
-Operations.invoke = dying
-migrate(sqlite_engine(Path(sys.argv[1])))
-print(int(sys.argv[2]) - left)
+Operations.invoke = counting
+faultpoints.arm(die)
+migrate(postgres_engine(where) if "://" in where else sqlite_engine(Path(where)))
+print(done)
 """
+MOMENTS = ["0", "1", "7", "migrating"]
+
+
+def run(where: str | Path, when: str = "never") -> subprocess.Popen[str]:
+    """Migrate in a process of its own, which dies at a moment."""
+    return subprocess.Popen([sys.executable, "-c", DYING, str(where), when], stdout=subprocess.PIPE, text=True)
+
+
+def died(process: subprocess.Popen[str]) -> bool:
+    """Whether it was killed."""
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
 
 
 def migrated(path: Path) -> Path:
@@ -134,12 +153,11 @@ def test_the_revisions_may_lie_anywhere(tmp_path: Path, monkeypatch: pytest.Monk
     assert schema(migrated(tmp_path / "gateway.db"))
 
 
-@pytest.mark.parametrize("after", range(5))
-def test_a_kill_leaves_old_or_new(tmp_path: Path, after: int) -> None:
+@pytest.mark.parametrize("when", MOMENTS)
+def test_a_kill_leaves_old_or_new(tmp_path: Path, when: str) -> None:
     """A migration killed at any step has done nothing, and the next start carries it out."""
     path = tmp_path / "gateway.db"
-    killed = subprocess.run([sys.executable, "-c", DYING, str(path), str(after)], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert died(run(path, when))
     assert schema(path) == {}
 
     whole = migrated(tmp_path / "whole.db")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from videogate.app import examine
+from videogate.checkup import examine
 from videogate.engine.doctor import Finding, Mark
 from videogate.settings import ConfigurationError, environment, lend_to_libraries, read_settings
 

@@ -14,7 +14,7 @@ def migrate() -> None:
     with plain_errors():
         settings = read_settings()
         asyncio.run(_migrate())
-        typer.echo(f"{settings.database_path} is up to date.")
+        typer.echo(f"{settings.database_name} is up to date.")
 
 
 async def _migrate() -> None:

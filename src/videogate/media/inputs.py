@@ -5,7 +5,8 @@ import os
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
@@ -17,12 +18,13 @@ from urllib.parse import unquote_to_bytes
 
 from videogate.media.fetch import SafeFetcher
 from videogate.media.pictures import identify
-from videogate.media.storage import sync
+from videogate.media.storage import Storage, sync
 from videogate.task.errors import Busy, InvalidRequest
 from videogate.task.frames import Frame
 from videogate.task.model import Film, Picture, Role
 
 T = TypeVar("T")
+FOLDER = "inputs"  # in a storage
 BLOCK = 256 * 1024
 PICTURE_BYTES = 20 * 1024 * 1024
 FILM_BYTES = 64 * 1024 * 1024  # a film is sent on whole, from memory
@@ -31,11 +33,18 @@ _DATA_URL = re.compile(r"data:(?P<mime>[\w.+/-]*)(?:;[\w=.-]+)*?(?P<base64>;base
 
 
 class InputSpool:
-    """Input files under generated names in one folder."""
+    """Input files under generated names: in one folder, or in the storage where other machines may need them.
 
-    def __init__(self, folder: Path, fetcher: SafeFetcher) -> None:
+    Args:
+        folder: where files are; with a storage, where they pass through.
+        fetcher: opens links.
+        storage: where all processes find them; None: there is one process.
+    """
+
+    def __init__(self, folder: Path, fetcher: SafeFetcher, storage: Storage | None = None) -> None:
         self._folder = folder
         self._fetcher = fetcher
+        self._storage = storage
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def store(self, role: Role, content: bytes | BinaryIO, param: str) -> Picture:
@@ -47,12 +56,21 @@ class InputSpool:
         path, length, digest, (mime, frame) = await asyncio.to_thread(
             self._keep, source, param, PICTURE_BYTES, _identify
         )
+        await self._hand_on(path, mime)
         return Picture(role, key=path.name, mime=mime, frame=frame, length=length, sha256=digest)
 
     async def store_film(self, content: BinaryIO, param: str) -> Film:
         """Keep an uploaded video likewise. Raises as `store` does."""
         path, length, digest, mime = await asyncio.to_thread(self._keep, content, param, FILM_BYTES, _film_type)
+        await self._hand_on(path, mime)
         return Film(path.name, mime, length, digest)
+
+    async def _hand_on(self, path: Path, mime: str) -> None:
+        if self._storage is not None:
+            try:
+                await self._storage.keep(_key(path.name), path, mime)
+            finally:
+                await asyncio.to_thread(path.unlink, missing_ok=True)
 
     def _keep(
         self, source: BinaryIO, param: str, most: int, look: Callable[[Path, str], T]
@@ -84,10 +102,10 @@ class InputSpool:
     ) -> tuple[str | None, str | None, Callable[[], bytes] | None]:
         """A picture as a vendor gets it: link, media type, reader. A link is read by us if the vendor takes none.
 
-        Raises InvalidRequest or Unavailable when such a link cannot be read.
+        Raises InvalidRequest or Unavailable when such a link cannot be read, and Busy while a file cannot.
         """
         if picture.key is not None:
-            return None, picture.mime, (self._folder / picture.key).read_bytes
+            return None, picture.mime, await self._reader(picture.key)
         if as_link or picture.url is None:
             return picture.url, None, None
         content = await self._fetcher.read(picture.url, PICTURE_BYTES)
@@ -95,21 +113,48 @@ class InputSpool:
         return None, mime, partial(bytes, content)
 
     async def film(self, film: Film) -> bytes:
-        """A kept video, whole."""
-        return await asyncio.to_thread((self._folder / film.key).read_bytes)
+        """A kept video, whole. Raises Busy while it cannot be read."""
+        return await asyncio.to_thread(await self._reader(film.key))
+
+    async def _reader(self, key: str) -> Callable[[], bytes]:
+        if self._storage is None:
+            return (self._folder / key).read_bytes
+        return partial(bytes, await self._storage.read_whole(_key(key)))
 
     async def drop(self, inputs: Iterable[Picture | Film]) -> None:
-        """Remove the files of these inputs."""
-        for each in inputs:
-            if each.key is not None:
-                (self._folder / each.key).unlink(missing_ok=True)
+        """Remove the files of these inputs. One that cannot be removed just now is swept later."""
+        keys = [each.key for each in inputs if each.key is not None]
+        if self._storage is None:
+            for key in keys:
+                (self._folder / key).unlink(missing_ok=True)
+            return
+        with suppress(Busy):
+            await self._storage.remove(*map(_key, keys))
+
+    async def sweep_shared(self, in_use: Callable[[], Awaitable[set[str]]], before: float) -> int:
+        """Remove files from before then that no task needs. Returns how many.
+
+        What tasks need is asked after each look at the files: one of a request that is just being accepted is young.
+        """
+        removed = 0
+        if self._storage is not None:
+            async for keys in self._storage.listing(FOLDER, older_than=before):
+                needed = await in_use() if keys else set()
+                orphans = [key for key in keys if key.removeprefix(f"{FOLDER}/") not in needed]
+                await self._storage.remove(*orphans)
+                removed += len(orphans)
+        return removed
 
     def sweep(self, in_use: set[str]) -> int:
-        """Remove files that no task needs, left by a crash. Returns how many."""
+        """Remove files that no task needs, left by a crash. Only where this is the one process. Returns how many."""
         orphans = [path for path in self._folder.iterdir() if path.name not in in_use]
         for path in orphans:
             path.unlink(missing_ok=True)
         return len(orphans)
+
+
+def _key(name: str) -> str:
+    return f"{FOLDER}/{name}"
 
 
 def _copy(source: BinaryIO, path: Path, param: str, most: int) -> tuple[int, str]:

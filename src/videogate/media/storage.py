@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -16,6 +18,7 @@ from obstore.store import HTTPStore, LocalStore, MemoryStore, ObjectStore, from_
 
 from videogate.faultpoints import faultpoint
 from videogate.media.renditions import FORMS, Rendition, Seekable
+from videogate.media.spool import own_spool
 from videogate.task.errors import Busy
 
 if TYPE_CHECKING:
@@ -53,11 +56,15 @@ class Storage:
     Args:
         store: where the files are.
         spool: a local folder for downloads.
+        held: what keeps the spool this process's own.
         folder: the store's own folder, if it is one; the spool is then within it, so that keeping is a rename.
     """
 
-    def __init__(self, store: ObjectStore, spool: Path, folder: Path | None = None) -> None:
+    def __init__(
+        self, store: ObjectStore, spool: Path, held: IO[bytes] | None = None, folder: Path | None = None
+    ) -> None:
         self.spool = spool
+        self._held = held
         self._store = store
         self._folder = folder
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="storage")
@@ -189,11 +196,14 @@ class Storage:
         """Remove a video and what was made of it. Raises StorageAway."""
         await self.remove(key, *(self.rendition_key(key, each) for each in Rendition))
 
-    async def listing(self) -> AsyncIterator[list[str]]:
-        """The keys of all files, some hundred at a time. Raises StorageAway."""
+    async def listing(self, prefix: str = "videos", older_than: float = inf) -> AsyncIterator[list[str]]:
+        """The keys of all files written before `older_than` (seconds since the epoch), some hundred at a time.
+
+        Raises StorageAway.
+        """
         with _trouble():
-            async for some in obstore.list(self._store, prefix="videos", chunk_size=500):
-                yield [each["path"] for each in some]
+            async for some in obstore.list(self._store, prefix=prefix, chunk_size=500):
+                yield [each["path"] for each in some if each["last_modified"].timestamp() < older_than]
 
     def check(self) -> str | None:
         """What keeps this storage from ever working, in words; trouble that may pass is none."""
@@ -206,9 +216,16 @@ class Storage:
         return None
 
     def clear_spool(self) -> None:
-        """Remove what downloads left behind when the process died."""
-        for path in self.spool.iterdir():
-            path.unlink(missing_ok=True)
+        """Remove what downloads left behind when the process died. One that is this process's own is empty."""
+        if self._held is None:
+            for path in self.spool.iterdir():
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give up a spool of this process's own."""
+        if self._held is not None:
+            shutil.rmtree(self.spool, ignore_errors=True)
+            self._held.close()
 
     def _flush(self, folder: Path) -> None:
         """Wait until a new file's place, and that of new folders above it, is on disk."""
@@ -218,8 +235,8 @@ class Storage:
                 return
 
 
-def open_storage(url: str, data_dir: Path) -> Storage:
-    """The storage that a URL names; empty: the folder `media` in the data directory.
+def open_storage(url: str, data_dir: Path, *, shared: bool = False) -> Storage:
+    """The storage that a URL names; empty: the folder `media` in the data directory. `shared`: with other processes.
 
     `file:///PATH` is another folder; `s3://`, `gs://`, `az://` and what else obstore knows is an object store, whose
     credentials come from that store's usual variables. Raises ValueError, in words.
@@ -228,12 +245,16 @@ def open_storage(url: str, data_dir: Path) -> Storage:
     if parts.scheme in ("", "file"):
         folder = Path(unquote(parts.path)) if parts.scheme else data_dir / "media"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Storage(LocalStore(folder), folder / "spool", folder)
+        return Storage(LocalStore(folder), *_spool(folder, shared=shared), folder=folder)
     try:
         store = from_url(url, client_options=_CLIENT, retry_config=_RETRY)
     except BaseError as error:
         raise ValueError(_first_line(error)) from error
-    return Storage(store, data_dir / "spool")
+    return Storage(store, *_spool(data_dir, shared=shared))
+
+
+def _spool(parent: Path, *, shared: bool) -> tuple[Path, IO[bytes] | None]:
+    return own_spool(parent) if shared else (parent / "spool", None)
 
 
 @contextmanager

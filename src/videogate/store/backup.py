@@ -14,9 +14,9 @@ from secrets import token_hex
 
 from sqlalchemy import Connection, func, select, update
 
-from videogate.store.database import lock, sqlite_engine
 from videogate.store.migrate import UnknownSchema, migrate, pending
 from videogate.store.rows import among, micros
+from videogate.store.sqlite import lock, sqlite_engine
 from videogate.store.tables import attempt, event, task
 from videogate.task.state import LIVE, AttemptState, TaskState
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, update
 
-from videogate.store.rows import among, micros, seconds, to_attempt, to_task
+from videogate.store.database import one_at_a_time
+from videogate.store.rows import among, maybe_seconds, micros, seconds, to_attempt, to_task
 from videogate.store.tables import attempt, task
 from videogate.task.model import Artifact, Attempt, Task
 from videogate.task.state import LIVE, TaskState
@@ -21,6 +22,23 @@ class Lane:
 
     vendor: str
     states: frozenset[TaskState]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How many jobs an account may have to run at once, whoever claims them."""
+
+    account: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A wish for tasks of a lane: at most so many, and fewer where that is more jobs than its account may run."""
+
+    lane: Lane
+    most: int
+    bound: Bound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +74,14 @@ def agenda(connection: Connection, now: int) -> Agenda:
     return Agenda(due, None if later is None else seconds(later))
 
 
-def claim(connection: Connection, lane: Lane, limit: int, worker: str, now: int, until: int) -> list[Claim]:
+def claim(connection: Connection, order: Order, worker: str, now: int, until: int) -> list[Claim]:
     """Take due tasks of a lane, most overdue first."""
+    lane, limit = order.lane, order.most
+    if order.bound is not None:
+        one_at_a_time(connection, f"jobs {order.bound.account}")
+        limit = min(limit, order.bound.jobs - jobs(connection, order.bound.account, now))
+    if limit <= 0:
+        return []
     chosen = (
         select(task.c.id)
         .where(
@@ -73,15 +97,25 @@ def claim(connection: Connection, lane: Lane, limit: int, worker: str, now: int,
     return take(connection, chosen, worker, until)
 
 
+def jobs(connection: Connection, account: str, now: int) -> int:
+    """How many jobs an account has to run: sent, about to be, or perhaps sent, and not known to have ended."""
+    sent = task.c.state.in_([TaskState.SUBMITTING, TaskState.SUBMITTED, TaskState.RUNNING])
+    claimed = and_(task.c.state == TaskState.INTENT, task.c.lease_until > now)
+    query = select(func.count()).where(OPEN, task.c.account == account, or_(sent, claimed))
+    return connection.execute(query).scalar_one()
+
+
 def take(connection: Connection, chosen: Select[tuple[str]], worker: str, until: int) -> list[Claim]:
-    """Take the chosen tasks."""
+    """Take the chosen tasks, but for those that somebody else is taking."""
+    # Apart from the update, so that the choice is made once, whatever plan the database finds.
+    once = chosen.with_for_update(skip_locked=True).cte("chosen").prefix_with("MATERIALIZED", dialect="postgresql")
     rows = connection.execute(
         update(task)
-        .where(task.c.id.in_(chosen.with_for_update(skip_locked=True).scalar_subquery()))
+        .where(task.c.id.in_(select(once.c.id)))
         .values(lease_by=worker, lease_until=until, due_at=until, fence=task.c.fence + 1)
         .returning(*task.c)
     ).mappings()
-    return [_with_attempt(connection, row) for row in rows.all()]
+    return _with_attempts(connection, rows.all())
 
 
 def late(now: int) -> Select[tuple[str]]:
@@ -105,12 +139,18 @@ def unserved(connection: Connection, served: Sequence[str], waiting: str) -> Map
     return {vendor: count for vendor, count in counts}  # noqa: C416 (rows are no pairs to the type checker)
 
 
-def _with_attempt(connection: Connection, row: RowMapping) -> Claim:
-    newest = select(attempt).where(attempt.c.task_id == row["id"]).order_by(attempt.c.number.desc()).limit(1)
-    line = connection.execute(newest).mappings().one()
-    sent_at = None if line["sent_at"] is None else seconds(line["sent_at"])
+def _with_attempts(connection: Connection, rows: Sequence[RowMapping]) -> list[Claim]:
+    later = attempt.alias("later")
+    newest = ~select(later.c.id).where(later.c.task_id == attempt.c.task_id, later.c.number > attempt.c.number).exists()
+    mine = attempt.c.task_id.in_([row["id"] for row in rows])
+    lines = connection.execute(select(attempt).where(mine, newest)).mappings()
+    by_task = {line["task_id"]: line for line in lines}
+    return [_claim(row, by_task[row["id"]]) for row in rows]
+
+
+def _claim(row: RowMapping, line: RowMapping) -> Claim:
     artifact = Artifact(row["artifact"]) if row["artifact"] else None
-    return Claim(to_task(row), to_attempt(line), sent_at, artifact)
+    return Claim(to_task(row), to_attempt(line), maybe_seconds(line["sent_at"]), artifact)
 
 
 def void(connection: Connection, held: ColumnElement[bool], now: float) -> int:

@@ -1,8 +1,8 @@
 """Deliveries: who has to be told of which event, made from the log of moves, and what became of each.
 
-A cursor says how far the log has been read. It moves in the transaction that writes the deliveries, so that each event
-makes its deliveries once, wherever a process dies. The cursor relies on a log whose ids become visible in their order,
-as those of one writer do.
+The log's own triggers put every event that somebody may want to be told of on a list. It is taken off in the
+transaction that writes its deliveries, so that each event makes them once, wherever a process dies and however many
+read the list.
 
 `whose` is the key that asks and sees its own deliveries only; None is the operator, who sees all.
 """
@@ -31,13 +31,12 @@ from sqlalchemy import (
 from videogate.store.database import Database
 from videogate.store.endpoints import change, to_endpoint
 from videogate.store.rows import Row, maybe_seconds, micros, seconds
-from videogate.store.tables import event, event_cursor, task, task_request, webhook_delivery, webhook_endpoint
+from videogate.store.tables import event, event_untold, task, task_request, webhook_delivery, webhook_endpoint
 from videogate.task.state import TaskState
 from videogate.task.webhook import TYPES, Delivery, DeliveryState, Due, Endpoint, Letter, Outcome
 
 KEPT = 30 * 86_400.0  # seconds that a delivery which has ended stays in the log
 
-_READER = "webhooks"
 _SHARE = 500  # events in one transaction
 _FORGOTTEN = 1_000  # old deliveries in one transaction
 _PENDING = webhook_delivery.c.state == literal_column("'pending'")  # in the words of the index of what is due
@@ -107,22 +106,15 @@ class DeliveryStore:
         return await self._database.write(lambda connection: connection.execute(forget).rowcount)
 
 
-def _cursor(connection: Connection) -> int:
-    found = connection.execute(select(event_cursor.c.event_id).where(event_cursor.c.reader == _READER)).scalar()
-    return found or 0
-
-
-def _move(connection: Connection, to: int) -> None:
-    moved = connection.execute(update(event_cursor).where(event_cursor.c.reader == _READER).values(event_id=to))
-    if not moved.rowcount:
-        connection.execute(insert(event_cursor).values(reader=_READER, event_id=to))
-
-
 def _behind(connection: Connection) -> bool:
-    return (connection.execute(select(func.max(event.c.id))).scalar() or 0) > _cursor(connection)
+    return connection.execute(select(event_untold.c.event_id).limit(1)).first() is not None
 
 
 def _dispatch(connection: Connection, now: float) -> int:
+    share = select(event_untold.c.event_id).order_by(event_untold.c.event_id).limit(_SHARE)
+    ids = connection.execute(share.with_for_update(skip_locked=True)).scalars().all()
+    if not ids:
+        return 0
     rows = connection.execute(
         select(
             event,
@@ -132,20 +124,16 @@ def _dispatch(connection: Connection, now: float) -> int:
         )
         .join(task, task.c.id == event.c.task_id)
         .outerjoin(task_request, task_request.c.task_id == event.c.task_id)
-        .where(event.c.id > _cursor(connection))
+        .where(event.c.id.in_(ids))
         .order_by(event.c.id)
-        .limit(_SHARE)
     )
-    share = rows.mappings().all()
-    if not share:
-        return 0
+    told = [row for row in rows.mappings() if TaskState(row["state"]) in TYPES and not row["deleted"]]
     listening = connection.execute(select(webhook_endpoint).where(webhook_endpoint.c.disabled_at.is_(None))).mappings()
     endpoints = [to_endpoint(row) for row in listening]
-    told = [row for row in share if TaskState(row["state"]) in TYPES and not row["deleted"]]
     new = [values for row in told for values in _made(row, endpoints, now)]
     if new:
         connection.execute(insert(webhook_delivery), new)
-    _move(connection, share[-1]["id"])
+    connection.execute(delete(event_untold).where(event_untold.c.event_id.in_(ids)))
     return len(new)
 
 
@@ -209,8 +197,7 @@ def _whole() -> Select[Any]:
     return select(webhook_delivery, event.c.at.label("event_at")).join(event, event.c.id == webhook_delivery.c.event_id)
 
 
-def _to_delivery(row: Row, **changes: Any) -> Delivery:
-    values: Mapping[str, Any] = {**row, **changes}
+def _to_delivery(values: Row) -> Delivery:
     return Delivery(
         id=values["id"],
         endpoint_id=values["endpoint_id"],
@@ -233,14 +220,16 @@ def _to_delivery(row: Row, **changes: Any) -> Delivery:
 
 def _claim(connection: Connection, ids: Collection[str], now: float, until: float) -> list[Letter]:
     free = and_(webhook_delivery.c.id.in_(ids), _PENDING, webhook_delivery.c.lease_until <= micros(now))
+    ours = select(webhook_delivery.c.id).where(free).with_for_update(skip_locked=True)
+    held = webhook_delivery.c.id.in_(connection.execute(ours).scalars().all())
     gone = select(task.c.id).where(task.c.id == webhook_delivery.c.task_id, task.c.deleted).exists()
     given_up = {"state": DeliveryState.GIVEN_UP, "last_error": _DELETED}
-    connection.execute(update(webhook_delivery).where(free, gone).values(given_up))
-    rows = connection.execute(_whole().where(free).order_by(webhook_delivery.c.due_at)).mappings().all()
+    connection.execute(update(webhook_delivery).where(held, gone).values(given_up))
     taken = {"tries": webhook_delivery.c.tries + 1, "lease_until": micros(until)}
-    connection.execute(update(webhook_delivery).where(free).values(taken))
+    connection.execute(update(webhook_delivery).where(held, _PENDING).values(taken))
+    rows = connection.execute(_whole().where(held, _PENDING).order_by(webhook_delivery.c.due_at)).mappings().all()
     endpoints = _endpoints(connection, {row["endpoint_id"] for row in rows})
-    return [Letter(_to_delivery(row, tries=row["tries"] + 1), endpoints.get(row["endpoint_id"])) for row in rows]
+    return [Letter(_to_delivery(row), endpoints.get(row["endpoint_id"])) for row in rows]
 
 
 def _endpoints(connection: Connection, ids: Collection[str | None]) -> Mapping[str | None, Endpoint]:

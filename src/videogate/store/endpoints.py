@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
-from videogate.store.database import Database
+from videogate.store.database import Database, one_at_a_time
 from videogate.store.rows import Row, maybe_micros, maybe_seconds, micros, seconds
 from videogate.store.tables import webhook_delivery, webhook_endpoint
 from videogate.task.webhook import DeliveryState, Endpoint
@@ -85,6 +85,7 @@ def _seen_by(whose: str | None) -> tuple[ColumnElement[bool], ...]:
 
 
 def _add(connection: Connection, new: Endpoint, most: int) -> bool:
+    one_at_a_time(connection, f"endpoints {new.owner}")
     owned = (
         select(func.count())
         .select_from(webhook_endpoint)
@@ -96,8 +97,10 @@ def _add(connection: Connection, new: Endpoint, most: int) -> bool:
     return True
 
 
-def _get(connection: Connection, endpoint_id: str, whose: str | None) -> Endpoint | None:
+def _get(connection: Connection, endpoint_id: str, whose: str | None, *, to_change: bool = False) -> Endpoint | None:
     query = select(webhook_endpoint).where(webhook_endpoint.c.id == endpoint_id, *_seen_by(whose))
+    if to_change:
+        query = query.with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     return to_endpoint(row) if row else None
 
@@ -119,7 +122,7 @@ def _page(
 
 def change(connection: Connection, endpoint_id: str, whose: str | None, edit: Edit) -> Endpoint | None:
     """Put what `edit` makes of an endpoint in its place. What a disabled one still had to be sent is given up."""
-    found = _get(connection, endpoint_id, whose)
+    found = _get(connection, endpoint_id, whose, to_change=True)
     if found is None:
         return None
     changed = edit(found)
@@ -134,7 +137,7 @@ def change(connection: Connection, endpoint_id: str, whose: str | None, edit: Ed
 
 
 def _remove(connection: Connection, endpoint_id: str, whose: str | None) -> bool:
-    if _get(connection, endpoint_id, whose) is None:
+    if _get(connection, endpoint_id, whose, to_change=True) is None:
         return False
     connection.execute(delete(webhook_delivery).where(webhook_delivery.c.endpoint_id == endpoint_id))
     connection.execute(delete(webhook_endpoint).where(webhook_endpoint.c.id == endpoint_id))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
-from videogate.store.database import Database
+from videogate.store.database import Database, one_at_a_time
 from videogate.store.rows import micros
 from videogate.store.tables import api_key, secret
 
@@ -94,6 +94,9 @@ def configured_id(server_secret: bytes, key: str) -> str:
 def _server_secret(connection: Connection) -> str:
     query = select(secret.c.value).where(secret.c.name == _SECRET)
     value: str | None = connection.execute(query).scalar_one_or_none()
+    if value is None:
+        one_at_a_time(connection, _SECRET)
+        value = connection.execute(query).scalar_one_or_none()
     if value is None:
         value = token_hex(32)
         connection.execute(insert(secret).values(name=_SECRET, value=value))

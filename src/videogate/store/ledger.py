@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, update
 
 from videogate.faultpoints import faultpoint
 from videogate.store import claims
-from videogate.store.claims import OPEN, Agenda, Claim, Lane, free
-from videogate.store.database import Database
+from videogate.store.claims import OPEN, Agenda, Claim, Order, free
+from videogate.store.database import Database, one_at_a_time
 from videogate.store.rows import among, micros, seconds, to_spec
 from videogate.store.tables import attempt, task, task_request
 from videogate.task.errors import Failure, FailureCode
@@ -40,14 +40,12 @@ class Ledger:
         """What there is to do."""
         return await self._database.read(lambda connection: claims.agenda(connection, micros(now)))
 
-    async def claim(self, wanted: Sequence[tuple[Lane, int]], *, now: float, lease: float) -> list[Claim]:
-        """Take up to the given number of due tasks for each lane, most overdue first."""
+    async def claim(self, wanted: Sequence[Order], *, now: float, lease: float) -> list[Claim]:
+        """Take due tasks, as many of each lane as its order says, most overdue first."""
         until = micros(now + lease)
         return await self._database.write(
             lambda connection: [
-                claim
-                for lane, limit in wanted
-                for claim in claims.claim(connection, lane, limit, self._worker, micros(now), until)
+                claim for order in wanted for claim in claims.claim(connection, order, self._worker, micros(now), until)
             ]
         )
 
@@ -65,10 +63,7 @@ class Ledger:
 
     async def jobs(self, account: str, now: float) -> int:
         """How many jobs an account has to run: sent, about to be, or perhaps sent, and not known to have ended."""
-        sent = task.c.state.in_([TaskState.SUBMITTING, TaskState.SUBMITTED, TaskState.RUNNING])
-        claimed = and_(task.c.state == TaskState.INTENT, task.c.lease_until > micros(now))
-        query = select(func.count()).where(OPEN, task.c.account == account, or_(sent, claimed))
-        return await self._database.read(lambda connection: connection.execute(query).scalar_one())
+        return await self._database.read(lambda connection: claims.jobs(connection, account, micros(now)))
 
     async def explain(self, vendor: str, waiting: str, *, now: float) -> None:
         """Tell the callers of a vendor's tasks that are due and not sent what they wait for, if nobody has yet."""
@@ -266,7 +261,8 @@ class Ledger:
 def _begin_send(connection: Connection, claim: Claim, now: float, deadline: float) -> bool:
     values = {"sent_at": micros(now), "send_deadline": micros(deadline), "fence": claim.fence}
     return _both(
-        moved=_set(connection, claim, TaskState.SUBMITTING, {"waiting": None}),
+        # One whose lease has run out counts as nobody's job: another may have been let in for it.
+        moved=_set(connection, claim, TaskState.SUBMITTING, {"waiting": None}, task.c.lease_until > micros(now)),
         settled=settle(connection, claim.attempt.id, AttemptState.SENDING, values),
     )
 
@@ -283,6 +279,7 @@ def _accepted(connection: Connection, attempt_id: int, receipt: Receipt, now: fl
         attempt.c.vendor_task_id == receipt.vendor_task_id,
     )
     # One job of a vendor belongs to one attempt: a second claim to it is an error of the vendor's or of a search.
+    one_at_a_time(connection, f"job {receipt.vendor_task_id}")
     if connection.execute(twin).scalar() or not settle(connection, attempt_id, AttemptState.ACCEPTED, values):
         return False
     owner = select(attempt.c.task_id).where(attempt.c.id == attempt_id).scalar_subquery()
@@ -324,7 +321,13 @@ def _not_sent(connection: Connection, claim: Claim, why: str, now: float, due_at
     return True
 
 
-def _set(connection: Connection, claim: Claim, target: TaskState | None, values: Mapping[str, Any]) -> bool:
+def _set(
+    connection: Connection,
+    claim: Claim,
+    target: TaskState | None,
+    values: Mapping[str, Any],
+    *conditions: ColumnElement[bool],
+) -> bool:
     """Change a claimed task under its fence, and move it where the table of moves allows it."""
     mine = and_(task.c.id == claim.task.id, task.c.fence == claim.fence)
     if target is None:
@@ -332,7 +335,7 @@ def _set(connection: Connection, claim: Claim, target: TaskState | None, values:
     else:
         allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
         moved = {"state": target, **values}
-    return connection.execute(update(task).where(mine, allowed).values(moved)).rowcount == 1
+    return connection.execute(update(task).where(mine, allowed, *conditions).values(moved)).rowcount == 1
 
 
 def _fetching(connection: Connection, claim: Claim, artifact: Artifact, values: Mapping[str, Any]) -> bool:

@@ -7,15 +7,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from videogate.faultpoints import faultpoint
-from videogate.store.database import DatabaseAway
+from videogate.store.database import DatabaseAway, one_at_a_time
 
 
 class UnknownSchema(Exception):
-    """The database has no revision, or one that this version does not know."""
+    """The database has no revision (`empty`), or one that this version does not know."""
+
+    def __init__(self, words: str, *, empty: bool = False) -> None:
+        super().__init__(words)
+        self.empty = empty
 
 
 DATABASE_ERRORS = (UnknownSchema, DatabaseAway, DBAPIError)
@@ -23,12 +27,26 @@ DATABASE_ERRORS = (UnknownSchema, DatabaseAway, DBAPIError)
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest revision, in one transaction: a crash leaves the old one or the new one."""
+    """Bring the schema to the newest revision, in one transaction: a crash leaves the old one or the new one.
+
+    Of several that start at once on a shared database, one does it and the others find it done.
+    """
     config = _config()
     with engine.begin() as connection:
+        _take_turns(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         faultpoint("migrating")
+
+
+def _take_turns(connection: Connection) -> None:
+    """Wait for whoever is at it, and let a large table take its time; only what holds up others has a limit."""
+    if connection.dialect.name == "sqlite":
+        return
+    for setting in ("statement_timeout = 0", "lock_timeout = 0"):
+        connection.execute(text(f"SET LOCAL {setting}"))
+    one_at_a_time(connection, "migrate")
+    connection.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
 
 
 def pending(engine: Engine) -> list[str]:
@@ -37,7 +55,7 @@ def pending(engine: Engine) -> list[str]:
         at = MigrationContext.configure(connection).get_current_revision()
     newest_first = [each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()]
     if at is None:
-        raise UnknownSchema("it holds no tables of videogate")
+        raise UnknownSchema("it holds no tables of videogate", empty=True)
     if at not in newest_first:
         raise UnknownSchema(f"its revision {at} is not known to this version, which is most likely the older one")
     return newest_first[: newest_first.index(at)][::-1]

@@ -88,6 +88,7 @@ def to_task(row: Row) -> Task:
         expires_at=maybe_seconds(row["expires_at"]),
         due_at=seconds(row["due_at"]),
         remixed_from=row["remixed_from"],
+        traceparent=row["traceparent"],
     )
 
 

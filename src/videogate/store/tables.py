@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.event import listen
 
 from videogate.task.state import LIVE, MAYBE_PAID, UNSETTLED, AttemptState, TaskState
-from videogate.task.webhook import DeliveryState
+from videogate.task.webhook import TYPES, DeliveryState
 
 metadata = MetaData(
     naming_convention={
@@ -82,7 +82,10 @@ task = Table(
     Column("fingerprint", String(64)),  # of the request as asked; equal requests have equal ones
     Column("tries", Integer, nullable=False, server_default="0"),  # of the caller's own client, answered with this task
     Column("remixed_from", String(64)),  # the video that it is a remix of
+    Column("traceparent", String(55)),  # of the request, if it was traced, in W3C's form
     CheckConstraint(_one_of("state", frozenset(TaskState)), name="state"),
+    # Few rows of many are open and change: what they leave behind is to be cleared away early.
+    postgresql_with={"autovacuum_vacuum_scale_factor": 0.01},
 )
 _live = text(_one_of("state", LIVE))
 Index("ix_task_due", task.c.due_at, sqlite_where=_live, postgresql_where=_live)
@@ -139,17 +142,46 @@ event = Table(
     Index("ix_event_task_id", "task_id", "id"),
 )
 
-# The database itself writes the log of moves: no path can forget it. `julianday` counts days, to the millisecond.
-_LOGGED = """
+event_untold = Table(
+    "event_untold",
+    metadata,
+    Column("event_id", BigInteger, ForeignKey("event.id"), primary_key=True, autoincrement=False),
+)
+"""Events that somebody may want to be told of, until their deliveries are made."""
+
+# The database itself writes the log of moves: no path can forget it. SQLite's `julianday` counts days, to the
+# millisecond.
+_TOLD = _one_of("NEW.state", frozenset(TYPES))
+_SQLITE_LOGS = f"""
 INSERT INTO event (task_id, state, at)
 VALUES (NEW.id, NEW.state, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000);
-"""
-TRIGGERS = (
-    f"CREATE TRIGGER task_made AFTER INSERT ON task BEGIN {_LOGGED} END",
-    f"CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN OLD.state <> NEW.state BEGIN {_LOGGED} END",
-)
-for trigger in TRIGGERS:
-    listen(event, "after_create", DDL(trigger).execute_if(dialect="sqlite"))  # type: ignore[no-untyped-call]
+INSERT INTO event_untold (event_id) SELECT last_insert_rowid() WHERE {_TOLD};
+"""  # noqa: S608 (of our own words only)
+_POSTGRES_LOGS = f"""
+CREATE OR REPLACE FUNCTION log_move() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE logged bigint;
+BEGIN
+    INSERT INTO event (task_id, state, at)
+    VALUES (NEW.id, NEW.state, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) RETURNING id INTO logged;
+    IF {_TOLD} THEN INSERT INTO event_untold (event_id) VALUES (logged); END IF;
+    RETURN NULL;
+END $$
+"""  # noqa: S608 (likewise)
+TRIGGERS = {
+    "sqlite": (
+        f"CREATE TRIGGER task_made AFTER INSERT ON task BEGIN {_SQLITE_LOGS} END",
+        f"CREATE TRIGGER task_moved AFTER UPDATE OF state ON task WHEN OLD.state <> NEW.state BEGIN {_SQLITE_LOGS} END",
+    ),
+    "postgresql": (
+        _POSTGRES_LOGS,
+        "CREATE TRIGGER task_made AFTER INSERT ON task FOR EACH ROW EXECUTE FUNCTION log_move()",
+        """CREATE TRIGGER task_moved AFTER UPDATE OF state ON task FOR EACH ROW
+        WHEN (OLD.state <> NEW.state) EXECUTE FUNCTION log_move()""",
+    ),
+}
+for dialect, statements in TRIGGERS.items():
+    for statement in statements:
+        listen(event_untold, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
 
 idempotency_key = Table(
     "idempotency_key",
@@ -235,11 +267,11 @@ Index(
     postgresql_where=_undelivered,
 )
 
-event_cursor = Table(
-    "event_cursor",
+worker = Table(
+    "worker",
     metadata,
-    Column("reader", String(64), primary_key=True),
-    Column("event_id", BigInteger, nullable=False),  # the last one that it has dealt with
+    Column("name", String(64), primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
 )
 
 secret = Table(

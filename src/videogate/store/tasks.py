@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, tuple_, update
 
 from videogate.faultpoints import faultpoint
-from videogate.store.database import Database
+from videogate.store.database import Database, one_at_a_time
 from videogate.store.rows import from_spec, micros, to_attempt, to_fitted, to_spec, to_task
 from videogate.store.tables import attempt, idempotency_key, task, task_request
 from videogate.task.errors import InvalidRequest
@@ -15,6 +15,12 @@ from videogate.task.state import ENDED, AttemptState, TaskState
 
 KEY_KEPT = 7 * 86_400.0  # seconds that an idempotency key counts
 RETRIED_WITHIN = 600.0  # seconds after a task's creation in which a client's own retry of it is recognised
+
+
+_INSERT_TASK, _INSERT_REQUEST, _INSERT_ATTEMPT = insert(task), insert(task_request), insert(attempt).inline()
+_BY_ID = select(task).where(
+    task.c.id == bindparam("task_id"), task.c.owner == bindparam("owner"), task.c.deleted.is_(False)
+)
 
 
 class TaskStore:
@@ -43,7 +49,8 @@ class TaskStore:
 
     async def get(self, owner: str, task_id: str) -> Task | None:
         """The owner's task, unless deleted."""
-        return await self._database.read(lambda connection: _visible(connection, owner, task_id))
+        row = await self._database.one(_BY_ID, owner=owner, task_id=task_id)
+        return to_task(row) if row else None
 
     async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Page | None:
         """The owner's tasks in order of creation, beginning after the task `after`; None if there is no such task."""
@@ -72,7 +79,6 @@ class TaskStore:
 
 
 def _add(connection: Connection, new: NewTask) -> Added:
-    # Writes come one after the other, so that nobody else's try slips in between the look and the insert.
     made = _made_before(connection, new.trying)
     if made is not None:
         return Added(to_task(made), new=False)
@@ -83,6 +89,8 @@ def _add(connection: Connection, new: NewTask) -> Added:
 
 
 def _made_before(connection: Connection, trying: Trying) -> RowMapping | None:
+    if trying.idempotency or trying.fingerprint:  # so that no other try slips in between this look and what follows
+        one_at_a_time(connection, f"{trying.owner} {trying.idempotency or trying.fingerprint}")
     return _made_with_key(connection, trying) if trying.idempotency else _made_by_try(connection, trying)
 
 
@@ -175,14 +183,14 @@ def _insert(connection: Connection, new: NewTask) -> Task:
         "fingerprint": new.fingerprint,
         "tries": new.tries,
         "remixed_from": _remixed(new.spec.source),
+        "traceparent": new.traceparent,
     }
-    connection.execute(insert(task).values(values))
-    connection.execute(insert(task_request).values(task_id=new.id, spec=from_spec(new.spec), fitted=asdict(new.fitted)))
-    connection.execute(
-        insert(attempt).values(
-            task_id=new.id, number=1, account=new.account, client_ref=new.client_ref, state=AttemptState.PREPARED
-        )
-    )
+    # Values beside a statement, not in it: it is then the same each time, and is not compiled and compared anew.
+    connection.execute(_INSERT_TASK, values)
+    request = {"task_id": new.id, "spec": from_spec(new.spec), "fitted": asdict(new.fitted)}
+    connection.execute(_INSERT_REQUEST, request)
+    line = {"task_id": new.id, "number": 1, "account": new.account, "client_ref": new.client_ref}
+    connection.execute(_INSERT_ATTEMPT, {**line, "state": AttemptState.PREPARED})
     faultpoint("create.committing")
     return to_task({**dict.fromkeys(task.c.keys()), **values})
 
@@ -191,16 +199,8 @@ def _remixed(source: Source | None) -> str | None:
     return source.video_id if source is not None and source.rework is Rework.REMIX else None
 
 
-def _row(connection: Connection, owner: str, task_id: str) -> RowMapping | None:
-    found = connection.execute(
-        select(task).where(task.c.id == task_id, task.c.owner == owner, task.c.deleted.is_(False))
-    )
-    return found.mappings().one_or_none()
-
-
-def _visible(connection: Connection, owner: str, task_id: str) -> Task | None:
-    row = _row(connection, owner, task_id)
-    return to_task(row) if row else None
+def _owned(owner: str, task_id: str) -> Select[Any]:
+    return select(task).where(task.c.id == task_id, task.c.owner == owner, task.c.deleted.is_(False))
 
 
 def _page(connection: Connection, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Page | None:
@@ -220,7 +220,7 @@ def _page(connection: Connection, owner: str, *, after: str | None, limit: int, 
 
 
 def _delete(connection: Connection, owner: str, task_id: str, now: float) -> Task | None:
-    row = _row(connection, owner, task_id)
+    row = connection.execute(_owned(owner, task_id).with_for_update()).mappings().one_or_none()
     if row is None:
         return None
     changes: dict[str, Any] = {"deleted": True}

@@ -9,10 +9,16 @@ from structlog.testing import capture_logs
 from unit.store.support import Desk, opened
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    """Where the store is: a new PostgreSQL database, or none for a SQLite file."""
+    return request.getfixturevalue("database_url") if request.param == "postgresql" else None
+
+
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    """An empty store."""
-    async with opened(tmp_path) as made:
+async def desk(tmp_path: Path, url: str | None) -> AsyncIterator[Desk]:
+    """An empty store, on each database."""
+    async with opened(tmp_path, url) as made:
         yield made
 
 

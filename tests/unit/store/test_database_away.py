@@ -1,4 +1,4 @@
-"""A database that takes nothing just now: callers learn that it passes, and it does."""
+"""A SQLite database that takes nothing just now: callers learn that it passes, and it does."""
 
 import asyncio
 import sqlite3
@@ -10,34 +10,20 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from unit.store.support import Desk, opened
-from videogate.store import database
+from unit.store.support import Desk, Put, opened
+from videogate.store import sqlite
 from videogate.store.database import DatabaseAway
 from videogate.task.errors import Busy
 
 
 @pytest.fixture
 async def hasty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """A store that waits for nobody."""
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    """A store that waits for nobody, once it is made."""
+    async with opened(tmp_path):
+        pass
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     async with opened(tmp_path) as desk:
         yield desk
-
-
-def put(name: str, size: int = 1) -> "Put":
-    """A unit of work that writes one row of `secret`."""
-    return Put(name, size)
-
-
-class Put:
-    """Writes one row."""
-
-    def __init__(self, name: str, size: int) -> None:
-        self.row = {"name": name, "value": "x" * size}
-
-    def __call__(self, connection: Connection) -> str:
-        connection.execute(text("INSERT INTO secret VALUES (:name, :value)"), self.row)
-        return self.row["name"]
 
 
 @contextmanager
@@ -49,16 +35,12 @@ def held(path: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
-def names(desk: Desk) -> set[str]:
-    return {name for (name,) in desk.sql("SELECT name FROM secret")}
-
-
 async def test_held_by_another_process(hasty: Desk) -> None:
     """While another process holds the database every write is told so, reads go on, and afterwards all is well."""
-    await hasty.database.write(put("before"))
+    await hasty.database.write(Put("before"))
 
     with held(hasty.path):
-        writes = [hasty.database.write(put(f"n{number}")) for number in range(3)]
+        writes = [hasty.database.write(Put(f"n{number}")) for number in range(3)]
         outcomes = await asyncio.gather(*writes, return_exceptions=True)
         seen = await hasty.database.read(
             lambda connection: connection.execute(text("SELECT name FROM secret")).scalar()
@@ -66,22 +48,22 @@ async def test_held_by_another_process(hasty: Desk) -> None:
 
     assert all(isinstance(each, DatabaseAway) for each in outcomes)
     assert seen == "before"
-    assert await hasty.database.write(put("after")) == "after"
-    assert names(hasty) == {"before", "after"}
+    assert await hasty.database.write(Put("after")) == "after"
+    assert hasty.names() == {"before", "after"}
 
 
 async def test_no_room_left(hasty: Desk) -> None:
     """A full disk is told to who meets it; what was stored stays, and with room again all is well."""
-    await hasty.database.write(put("before"))
+    await hasty.database.write(Put("before"))
     pages = await hasty.database.write(lambda connection: connection.execute(text("PRAGMA page_count")).scalar())
     await _limit(hasty, int(pages or 0) + 1)
 
     with pytest.raises(DatabaseAway):
-        await hasty.database.write(put("large", 100_000))
+        await hasty.database.write(Put("large", "x" * 100_000))
 
     await _limit(hasty, 1_000_000)
-    assert await hasty.database.write(put("large", 100_000)) == "large"
-    assert names(hasty) == {"before", "large"}
+    assert await hasty.database.write(Put("large", "x" * 100_000)) == "large"
+    assert hasty.names() == {"before", "large"}
 
 
 async def _limit(desk: Desk, pages: int) -> None:
@@ -94,15 +76,15 @@ async def test_a_writer_that_may_not_write(hasty: Desk) -> None:
     def refused(connection: Connection) -> None:
         connection.execute(text("PRAGMA query_only=1"))
         try:
-            put("never")(connection)
+            Put("never")(connection)
         finally:
             connection.execute(text("PRAGMA query_only=0"))
 
     with pytest.raises(DatabaseAway):
         await hasty.database.write(refused)
 
-    assert await hasty.database.write(put("after")) == "after"
-    assert names(hasty) == {"after"}
+    assert await hasty.database.write(Put("after")) == "after"
+    assert hasty.names() == {"after"}
 
 
 async def test_a_mistake_of_ours_is_no_passing_trouble(hasty: Desk) -> None:

@@ -14,11 +14,11 @@ def keys(desk: Desk) -> KeyStore:
     return KeyStore(desk.database)
 
 
-async def test_the_servers_secret_is_made_once(tmp_path: Path) -> None:
+async def test_the_servers_secret_is_made_once(tmp_path: Path, url: str | None) -> None:
     """All who ask at the first start, and every later start, get one and the same secret."""
-    async with opened(tmp_path) as desk:
+    async with opened(tmp_path, url) as desk:
         found = await asyncio.gather(*(KeyStore(desk.database).server_secret() for _ in range(20)))
-    async with opened(tmp_path) as desk:
+    async with opened(tmp_path, url) as desk:
         again = await KeyStore(desk.database).server_secret()
 
     assert set(found) == {again}

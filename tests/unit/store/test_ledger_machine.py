@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
+from postgres import PostgresServer
 from unit.store.support import BROKEN, NOW, UNKNOWN_OUTCOME, VENDOR, Desk, lane, opened
-from videogate.store.claims import Claim
+from videogate.store.claims import Claim, Order
 from videogate.store.ledger import Ledger
 from videogate.task.errors import FailureCode
 from videogate.task.model import Artifact, Content, Receipt
@@ -42,6 +44,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     ledger: Ledger
     now: float
+    postgres: PostgresServer | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +63,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @initialize()
     def open(self) -> None:
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
-        self.desk: Desk = self.runner.run(self.stack.enter_async_context(opened(Path(folder))))
+        url = self.postgres.database() if self.postgres else None
+        self.desk: Desk = self.runner.run(self.stack.enter_async_context(opened(Path(folder), url)))
         self.ledger = self.desk.ledger
         self.workers = (self.ledger, Ledger(self.desk.database, "worker-2"))
 
@@ -81,7 +85,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(target=claims, worker=st.integers(0, 1), lease=st.sampled_from([1.0, 60.0]), sends=st.booleans())
     def claim(self, worker: int, lease: float, sends: bool) -> Any:
         """Claim what is due; half the time begin to send it, which chance alone would do too rarely."""
-        found = self.runner.run(self.workers[worker].claim([(lane(), 2)], now=self.now, lease=lease))
+        found = self.runner.run(self.workers[worker].claim([Order(lane(), 2)], now=self.now, lease=lease))
         for claim in found:
             assert claim.fence > self.fences.get(claim.task.id, 0), "every claim raises the fence"
             self.fences[claim.task.id] = claim.fence
@@ -149,7 +153,7 @@ class LedgerMachine(RuleBasedStateMachine):
             paid[task_id] = paid.get(task_id, 0) + (now in MAYBE_PAID)
             self.lines[line] = (now, job)
         assert all(count <= 1 for count in paid.values())
-        for task_id, state, code in self.desk.sql("SELECT id, state, json_extract(failure, '$.code') FROM task"):
+        for task_id, state, code in self.desk.sql("SELECT id, state, failure ->> 'code' FROM task"):
             now_, (was_, why) = TaskState(state), self.tasks.get(task_id, (TaskState.INTENT, None))
             assert now_ is was_ or now_ in TASK_MOVES[was_], (was_, now_)
             if was_ is TaskState.FAILED and now_ is not was_:
@@ -162,6 +166,15 @@ class LedgerMachine(RuleBasedStateMachine):
         return int(fence)
 
 
+class PostgresLedgerMachine(LedgerMachine):
+    """The same on PostgreSQL."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _server(postgres: PostgresServer) -> None:
+    PostgresLedgerMachine.postgres = postgres
+
+
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(
     max_examples=40,
@@ -169,3 +182,5 @@ TestLedger.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
+TestPostgresLedger = PostgresLedgerMachine.TestCase
+TestPostgresLedger.settings = settings(TestLedger.settings, max_examples=15)

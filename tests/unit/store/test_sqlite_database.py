@@ -5,51 +5,21 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
-from threading import Event as Flag
 
 import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from unit.store.support import Desk, opened
+from unit.store.support import Desk, Gate, Put, opened
 from videogate.app import open_database
 from videogate.settings import Settings
-from videogate.store.database import GROUP, AlreadyRunning, SqliteDatabase
-from videogate.store.tables import secret
+from videogate.store.database import AlreadyRunning
+from videogate.store.sqlite import GROUP, SqliteDatabase
 
 
-def put(name: str, value: str = "x") -> "Put":
-    """A unit of work that writes one row."""
-    return Put(name, value)
-
-
-class Put:
-    """Writes one row of `secret`, which has no rules but its primary key."""
-
-    def __init__(self, name: str, value: str) -> None:
-        self.row = {"name": name, "value": value}
-
-    def __call__(self, connection: Connection) -> str:
-        connection.execute(secret.insert().values(self.row))
-        return self.row["name"]
-
-
-class Gate:
-    """A unit of work that keeps the writer busy until it is opened."""
-
-    def __init__(self) -> None:
-        self.entered, self.open = Flag(), Flag()
-
-    def __call__(self, connection: Connection) -> None:
-        self.entered.set()
-        assert self.open.wait(20)
-
-    async def reached(self) -> None:
-        await asyncio.to_thread(self.entered.wait, 20)
-
-
-def names(desk: Desk) -> set[str]:
-    return {name for (name,) in desk.sql("SELECT name FROM secret")}
+@pytest.fixture
+def url() -> None:
+    """All of this is about SQLite."""
 
 
 @pytest.mark.parametrize(
@@ -77,12 +47,12 @@ async def test_readers_cannot_write(desk: Desk) -> None:
         with pytest.raises(OperationalError, match="readonly"):
             await desk.database.read(lambda connection, words=statement: connection.execute(text(words)) and None)  # type: ignore[misc]
 
-    assert names(desk) == set()
+    assert desk.names() == set()
 
 
 async def test_a_read_is_not_held_up_by_a_writer(desk: Desk) -> None:
     """Reads go on, and see the last commit, while a write transaction is open."""
-    await desk.database.write(put("before"))
+    await desk.database.write(Put("before"))
     gate = Gate()
     writing = asyncio.create_task(desk.database.write(gate))
     await gate.reached()
@@ -122,21 +92,21 @@ async def test_waiting_writes_share_a_commit(desk: Desk) -> None:
     gate = Gate()
     first = asyncio.create_task(desk.database.write(gate))
     await gate.reached()
-    many = [asyncio.create_task(desk.database.write(put(f"n{number}"))) for number in range(2 * GROUP)]
+    many = [asyncio.create_task(desk.database.write(Put(f"n{number}"))) for number in range(2 * GROUP)]
     await asyncio.sleep(0)  # every task has queued its work
     gate.open.set()
     await asyncio.gather(first, *many)
 
     assert commits == 3
-    assert len(names(desk)) == 2 * GROUP
+    assert len(desk.names()) == 2 * GROUP
 
 
 async def test_a_write_returns_after_its_commit(desk: Desk) -> None:
     """The moment a write returns, another process can read it: nobody is answered before COMMIT."""
 
     async def write_and_look(number: int) -> None:
-        name = await desk.database.write(put(f"n{number}"))
-        assert name in names(desk)
+        name = await desk.database.write(Put(f"n{number}"))
+        assert name in desk.names()
 
     await asyncio.gather(*(write_and_look(number) for number in range(60)))
 
@@ -145,13 +115,13 @@ async def test_a_failing_unit_undoes_only_itself(desk: Desk) -> None:
     """In one group, the unit that fails loses its own writes and raises; its neighbours are kept."""
 
     def half(connection: Connection) -> None:
-        put("half")(connection)
+        Put("half")(connection)
         raise ZeroDivisionError
 
     gate = Gate()
     held = asyncio.create_task(desk.database.write(gate))
     await gate.reached()
-    group = [desk.database.write(each) for each in (put("before"), half, put("before"), put("after"))]
+    group = [desk.database.write(each) for each in (Put("before"), half, Put("before"), Put("after"))]
     tasks = [asyncio.ensure_future(each) for each in group]
     await asyncio.sleep(0)
     gate.open.set()
@@ -161,7 +131,7 @@ async def test_a_failing_unit_undoes_only_itself(desk: Desk) -> None:
     assert (first, last) == ("before", "after")
     assert isinstance(broken, ZeroDivisionError)
     assert isinstance(repeated, IntegrityError)
-    assert names(desk) == {"before", "after"}
+    assert desk.names() == {"before", "after"}
 
 
 async def test_a_failing_commit_is_told_to_everybody_in_it(desk: Desk) -> None:
@@ -179,20 +149,20 @@ async def test_a_failing_commit_is_told_to_everybody_in_it(desk: Desk) -> None:
     gate = Gate()
     held = asyncio.create_task(desk.database.write(gate))
     await gate.reached()
-    tasks = [asyncio.ensure_future(desk.database.write(each)) for each in (put("innocent"), orphan)]
+    tasks = [asyncio.ensure_future(desk.database.write(each)) for each in (Put("innocent"), orphan)]
     await asyncio.sleep(0)
     gate.open.set()
     await held
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert all(isinstance(each, IntegrityError) for each in outcomes)
-    assert names(desk) == set()
-    assert await desk.database.write(put("next")) == "next"
+    assert desk.names() == set()
+    assert await desk.database.write(Put("next")) == "next"
 
 
 async def test_a_group_that_sqlite_gives_up_is_lost_as_a_whole(desk: Desk) -> None:
     """When SQLite rolls a transaction back by itself, no unit of the group is kept behind its caller's back."""
-    await desk.database.write(put("taken"))
+    await desk.database.write(Put("taken"))
 
     def give_up(connection: Connection) -> None:
         connection.execute(text("INSERT OR ROLLBACK INTO secret VALUES ('taken', 'again')"))
@@ -200,7 +170,7 @@ async def test_a_group_that_sqlite_gives_up_is_lost_as_a_whole(desk: Desk) -> No
     gate = Gate()
     held = asyncio.create_task(desk.database.write(gate))
     await gate.reached()
-    group = (put("before"), give_up, put("after"))
+    group = (Put("before"), give_up, Put("after"))
     tasks = [asyncio.ensure_future(desk.database.write(each)) for each in group]
     await asyncio.sleep(0)
     gate.open.set()
@@ -208,8 +178,8 @@ async def test_a_group_that_sqlite_gives_up_is_lost_as_a_whole(desk: Desk) -> No
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
 
     assert all(isinstance(each, Exception) for each in outcomes)
-    assert names(desk) == {"taken"}
-    assert await desk.database.write(put("next")) == "next"
+    assert desk.names() == {"taken"}
+    assert await desk.database.write(Put("next")) == "next"
 
 
 async def test_cancelling_the_caller_keeps_the_write(desk: Desk) -> None:
@@ -217,8 +187,8 @@ async def test_cancelling_the_caller_keeps_the_write(desk: Desk) -> None:
     gate = Gate()
     held = asyncio.create_task(desk.database.write(gate))
     await gate.reached()
-    left = asyncio.create_task(desk.database.write(put("left")))
-    stayed = asyncio.create_task(desk.database.write(put("stayed")))
+    left = asyncio.create_task(desk.database.write(Put("left")))
+    stayed = asyncio.create_task(desk.database.write(Put("stayed")))
     await asyncio.sleep(0)
     left.cancel()
     held.cancel()
@@ -227,21 +197,21 @@ async def test_cancelling_the_caller_keeps_the_write(desk: Desk) -> None:
     await stayed
 
     assert left.cancelled()
-    assert names(desk) == {"left", "stayed"}
+    assert desk.names() == {"left", "stayed"}
 
 
 async def test_close_finishes_what_was_queued(tmp_path: Path) -> None:
     """Closing waits for every write that was handed in before it."""
     async with opened(tmp_path) as desk:
         gate = Gate()
-        tasks = [asyncio.create_task(desk.database.write(each)) for each in (gate, put("a"), put("b"))]
+        tasks = [asyncio.create_task(desk.database.write(each)) for each in (gate, Put("a"), Put("b"))]
         await gate.reached()
         closing_ = asyncio.create_task(desk.database.close())
         await asyncio.sleep(0)
         gate.open.set()
         await asyncio.gather(*tasks, closing_)
 
-        assert names(desk) == {"a", "b"}
+        assert desk.names() == {"a", "b"}
 
 
 async def test_a_second_server_is_kept_off(tmp_path: Path) -> None:
@@ -264,7 +234,7 @@ async def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path / "data")  # type: ignore[call-arg]
     database = open_database(settings)
     try:
-        await database.write(put("a"))
+        await database.write(Put("a"))
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in settings.data_dir.iterdir()}
         folder = stat.S_IMODE(settings.data_dir.stat().st_mode)
     finally:
@@ -285,7 +255,7 @@ async def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
     async with opened(folder) as desk:
-        await desk.database.write(put("a"))
+        await desk.database.write(Put("a"))
 
         with closing(sqlite3.connect(folder / "gateway.db")) as raw:
             assert raw.execute("SELECT name FROM secret").fetchall() == [("a",)]

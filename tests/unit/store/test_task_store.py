@@ -1,14 +1,14 @@
 """Tasks as their callers see them."""
 
-import sqlite3
 from json import dumps, loads
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
-from unit.store.support import NOW, UNKNOWN_OUTCOME, Desk, new_task
+from unit.store.support import NOW, REFUSED, UNKNOWN_OUTCOME, Desk, new_task
 from videogate.store.rows import from_spec, to_fitted, to_spec
 from videogate.task.frames import Frame
 from videogate.task.model import Adjustment, Content, Film, Fit, Fitted, Picture, Rework, Role, Source, TaskSpec
@@ -46,9 +46,9 @@ async def test_add_is_all_or_nothing(desk: Desk) -> None:
     await desk.add("video_1")
     before = desk.everything()
 
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(IntegrityError, match=r"task\.id|pk_task"):
         await desk.add("video_1", client_ref="another")
-    with pytest.raises(Exception, match="UNIQUE"):
+    with pytest.raises(IntegrityError, match=r"attempt\.client_ref|uq_attempt_account"):
         await desk.add("video_2", client_ref="ref-video_1")
 
     assert desk.everything() == before
@@ -149,7 +149,7 @@ async def test_words_outside_the_protocol_are_refused(desk: Desk, table: str, co
     """The database itself refuses a state that the protocol does not have."""
     await desk.add()
 
-    with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+    with pytest.raises(REFUSED, match=f"ck_{table}_state"):
         desk.sql(f"UPDATE {table} SET {column} = 'paid'")
 
 

@@ -1,0 +1,264 @@
+"""SQLite: one process, one writer thread with group commit, a few readers apart.
+
+All writes go through one connection in one thread, which puts whatever is waiting into one transaction (a group
+commit): many callers share one flush to disk.
+"""
+
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from time import perf_counter, time
+from typing import IO, Any, cast
+
+import structlog
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool, QueuePool
+
+from videogate.faultpoints import faultpoint
+from videogate.store.database import AlreadyRunning, DatabaseAway, Observe, T, Work, unseen
+from videogate.store.lookups import Lookups
+from videogate.store.rows import Row
+
+GROUP = 128  # units of work in one transaction, at most
+READERS = 4
+BUSY_SECONDS = 30.0  # how long to wait for another process that holds the database
+
+log = structlog.get_logger("videogate.store")
+
+# What SQLite says of a trouble that passes; all else is a mistake of ours, and so is a reader's "read-only".
+_AWAY = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
+)
+_PRIMARY = 0xFF  # of an extended code
+
+
+class Job:
+    """One unit of work and the caller who waits for it."""
+
+    def __init__(self, work: Work[Any], loop: AbstractEventLoop) -> None:
+        self.work = work
+        self.loop = loop
+        self.future: Future[Any] = loop.create_future()
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def run(self, connection: Connection) -> None:
+        """Do the work within a savepoint of its own."""
+        try:
+            with connection.begin_nested():
+                self.result = self._work(connection)
+        except Exception as error:  # noqa: BLE001 (handed to the caller)
+            self.error = self.error or error
+
+    def _work(self, connection: Connection) -> Any:
+        try:
+            return self.work(connection)
+        except Exception as error:
+            # When SQLite gave the transaction up, undoing the savepoint fails too, and that error says nothing.
+            self.error = error
+            raise
+
+    def settle(self) -> None:
+        """Wake the caller, in the caller's own loop."""
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(_away(self.error, _AWAY | {sqlite3.SQLITE_READONLY}) or self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class SqliteDatabase:
+    """SQLite in WAL mode: one writer thread with group commit, a few readers apart.
+
+    Args:
+        path: the database file; its directory must exist.
+        alone: take the lock beside the file that keeps a second server off. Only a short visit, such as a command
+            that makes a key, does without.
+        observe: is told of each commit.
+
+    Raises AlreadyRunning if another process holds the lock.
+    """
+
+    shared = False
+
+    def __init__(self, path: Path, *, alone: bool = True, observe: Observe = unseen) -> None:
+        self._observe = observe
+        self._lock = lock(path) if alone else None
+        self.engine = sqlite_engine(path)
+        self._readers = sqlite_engine(path, read_only=True)
+        self._lookups = Lookups(path, self._readers.dialect)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="db-reader")
+        self._thread = threading.Thread(target=self._write_all, name="db-writer", daemon=True)
+        self._thread.start()
+
+    async def write(self, work: Work[T]) -> T:
+        job = Job(work, get_running_loop())
+        self._jobs.put(job)
+        result: T = await job.future
+        return result
+
+    async def read(self, work: Work[T]) -> T:
+        return await get_running_loop().run_in_executor(self._pool, self._read, work)
+
+    async def one(self, query: Select[Any], **parameters: Any) -> Row | None:
+        try:
+            return self._lookups.one(query, parameters)
+        except sqlite3.Error:  # whatever it is: the readers wait for it, or say what it is
+            return await self.read(lambda connection: connection.execute(query, parameters).mappings().one_or_none())
+
+    async def ping(self) -> None:
+        await self.write(lambda connection: connection.execute(text("SELECT 1")).scalar())
+
+    def clock(self) -> float:
+        return time()
+
+    async def follow_clock(self) -> None:
+        """Nothing to do: there is one machine."""
+
+    async def close(self) -> None:
+        self._jobs.put(None)
+        await get_running_loop().run_in_executor(None, self._thread.join)
+        self._pool.shutdown()
+        self._lookups.close()
+        self._readers.dispose()
+        self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            with self._readers.connect() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            raise _away(error, _AWAY) or error from error.orig
+
+    def _write_all(self) -> None:
+        with self.engine.connect() as connection:
+            while (job := self._jobs.get()) is not None:
+                jobs, last = self._group(job)
+                began = perf_counter()
+                _commit(connection, jobs)
+                self._observe(len(jobs), perf_counter() - began)
+                if last:
+                    break
+            if self._lock is not None:
+                faultpoint("checkpointing")
+                with suppress(sqlite3.OperationalError):  # what is not moved now is moved at the next start
+                    _raw(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a transaction would refuse it
+
+    def _group(self, first: Job) -> tuple[list[Job], bool]:
+        """All that is waiting, up to a group's size; and whether the end was asked for."""
+        jobs = [first]
+        while len(jobs) < GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return jobs, True
+            jobs.append(job)
+        return jobs, False
+
+
+def _commit(connection: Connection, jobs: list[Job]) -> None:
+    """Run a group in one transaction; if the transaction itself fails, everybody in it learns so."""
+    try:
+        with connection.begin():
+            for job in jobs:
+                job.run(connection)
+                if not _raw(connection).in_transaction:
+                    # SQLite itself gave the whole transaction up; what comes after would commit one by one.
+                    raise job.error or RuntimeError("the transaction ended before its commit")  # noqa: TRY301
+    except Exception as error:
+        # Disk full, database locked: each caller gets it.
+        log.exception("commit_failed", jobs=len(jobs))
+        for job in jobs:
+            job.error = error
+        if _raw(connection).in_transaction:
+            _raw(connection).rollback()  # a COMMIT that fails leaves its transaction open
+    by_loop: dict[AbstractEventLoop, list[Job]] = {}
+    for job in jobs:
+        by_loop.setdefault(job.loop, []).append(job)
+    for loop, waiting in by_loop.items():
+        with suppress(RuntimeError):  # of a loop that was closed meanwhile: nobody waits there any more
+            loop.call_soon_threadsafe(_settle, waiting)
+
+
+def _away(error: BaseException, codes: Collection[int]) -> DatabaseAway | None:
+    """What a caller is told of an error of the database's own, if it is one of these."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, sqlite3.OperationalError) or cause.sqlite_errorcode & _PRIMARY not in codes:
+        return None
+    away = DatabaseAway()
+    away.__cause__ = cause
+    return away
+
+
+def _raw(connection: Connection) -> sqlite3.Connection:
+    """The driver's own connection below SQLAlchemy's."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
+
+
+def _settle(jobs: list[Job]) -> None:
+    for job in jobs:
+        job.settle()
+
+
+def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
+    """An engine on a SQLite file with our settings. A transaction takes the write lock at its beginning."""
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=QueuePool if read_only else NullPool,
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_SECONDS},
+        hide_parameters=True,  # an error is logged, and among what is written are secrets and prompts
+    )
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: Any) -> None:
+        for pragma in (
+            f"busy_timeout={BUSY_SECONDS * 1000:.0f}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+            "mmap_size=0",
+            "cache_size=-16000",
+            "temp_store=MEMORY",
+            "wal_autocheckpoint=1000",
+            f"query_only={int(read_only)}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A deferred transaction that reads first can fail at its first write, whatever busy_timeout says.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def lock(database: Path) -> IO[str]:
+    """Keep every other process off a database until the handle is closed. Raises AlreadyRunning."""
+    path = database.with_name("gateway.lock")
+    handle = path.open("w", encoding="ascii")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise AlreadyRunning(
+            f"another videogate process uses {path.parent}. SQLite serves one process; "
+            "stop the other one, choose another VIDEOGATE_DATA_DIR, or use PostgreSQL."
+        ) from error
+    handle.write(str(os.getpid()))
+    handle.flush()
+    return handle

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from time import perf_counter
 
-from videogate.engine import schedule
+from videogate.engine import figures, schedule, spans
 from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
 from videogate.media.intake import Received, receive
@@ -14,6 +15,7 @@ from videogate.store.claims import Claim
 from videogate.task.errors import Busy, Failure, FailureCode, LinkExpired, Throttled, VendorError
 from videogate.task.model import Content
 from videogate.task.state import TaskState
+from videogate.traces import Span
 
 MIME = "video/mp4"
 LEASE = 60.0  # seconds, renewed while the download runs
@@ -30,19 +32,29 @@ async def fetch(shop: Shop, claim: Claim) -> Went | None:
         tell("fetch_unwanted", claim, TaskState.CANCELLED)
         await drop_inputs(shop, claim)
         return None
+    with spans.fetch(shop.vendors[claim.task.vendor], claim) as span:
+        return await _fetch(shop, claim, span)
+
+
+async def _fetch(shop: Shop, claim: Claim, span: Span) -> Went | None:
     try:
         async with _renewed(shop, claim):
             content, film = await _copy(shop, claim)
     except VendorError as error:
+        span.failed(spans.kind_of(error))
         await _again(shop, claim, error, ask_vendor=isinstance(error, LinkExpired))
         return went(error)
     except (NotAFilm, OSError, StorageAway) as error:
+        span.failed(type(error).__name__)
         await _again(shop, claim, error, ask_vendor=isinstance(error, NotAFilm))
         return WELL if isinstance(error, NotAFilm) else None
     else:
         done = await _complete(shop, claim, content, film)
         facts = {"bytes": content.length, "size": str(film.frame), "seconds": film.seconds_text}
+        span.say({"videogate.bytes": content.length})
         tell("completed" if done else "fetch_overtaken", claim, TaskState.SUCCEEDED, **facts)
+        if done:
+            figures.finished(claim.task.vendor, claim.task.vendor_model, shop.clock() - claim.task.created_at)
         if done and claim.task.started_at is not None:
             shop.history.add(claim.task.vendor, claim.task.vendor_model, shop.clock() - claim.task.started_at)
         await drop_inputs(shop, claim)
@@ -68,12 +80,14 @@ async def _copy(shop: Shop, claim: Claim) -> tuple[Content, Film]:
     if claim.artifact is None:
         raise LinkExpired("no link is stored")
     received: Received | None = None
+    began = perf_counter()
     try:
         async with shop.vendors[claim.task.vendor].open(claim.artifact) as download:
             received = await receive(download, shop.storage.spool, f"{claim.task.id}-{claim.fence}")
         film = await asyncio.to_thread(probe, received.path)
         key = shop.storage.key(claim.task.id)
         await shop.storage.keep(key, received.path, MIME)
+        figures.kept(received.length, perf_counter() - began)
         return Content(key, received.length, received.sha256, MIME), film
     finally:
         if received is not None:

@@ -69,23 +69,23 @@ def folder(path: Path, floor: int | None) -> Finding:
     return Finding("data directory", Mark.GOOD, f"{path} can be written, {free}")
 
 
-def no_database(path: Path) -> Finding:
+def no_database(where: str) -> Finding:
     """The database of a gateway that never ran."""
-    return Finding("database", Mark.UNSURE, f"{path} is not there yet", "`videogate serve` makes it")
+    return Finding("database", Mark.UNSURE, f"{where} is not there yet", "`videogate serve` makes it")
 
 
-def bad_database(path: Path, error: Exception) -> Finding:
+def bad_database(where: str, error: Exception, advice: str) -> Finding:
     """A database that cannot be read."""
     words = str(error).partition("\n")[0][:WORDS]
-    return Finding("database", Mark.BAD, f"{path}: {words}", "restore a backup with `videogate db restore FILE`")
+    return Finding("database", Mark.BAD, f"{where}: {words}", advice)
 
 
-def database(path: Path, lacks: Sequence[str]) -> Finding:
+def database(where: str, lacks: Sequence[str]) -> Finding:
     """A database that was read; `lacks`: the migrations that are not applied yet."""
     if lacks:
         advice = "`videogate migrate`, or the next `serve`, applies them; back up first"
-        return Finding("database", Mark.UNSURE, f"{path} lacks the migrations {', '.join(lacks)}", advice)
-    return Finding("database", Mark.GOOD, f"{path} opens, its schema is the newest")
+        return Finding("database", Mark.UNSURE, f"{where} lacks the migrations {', '.join(lacks)}", advice)
+    return Finding("database", Mark.GOOD, f"{where} opens, its schema is the newest")
 
 
 async def storage(opened: Storage | None) -> Finding:

@@ -10,7 +10,7 @@ may open again, so every report says when its call began.
 
 from collections import deque
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 from math import inf
 
 from videogate.engine import schedule
@@ -66,14 +66,38 @@ class Shut:
     times: int
 
 
+class Passes(IntEnum):
+    """What a gate lets through."""
+
+    ALL = 0
+    ONE = 1  # to see how it goes
+    NONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class GateStanding:
+    """How a gate stands: whose it is and for what, the calls that its rate allows, why it is shut if it is."""
+
+    vendor: str
+    op: str
+    passes: Passes
+    tokens: int
+    why: str | None
+
+
 class Bucket:
     """Allows `rate` calls a second, with bursts of up to one second's worth (at least one call)."""
 
     def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._most = max(1.0, rate)
-        self._tokens = self._most
+        self._whole = rate
         self._at: float | None = None
+        self.share(1)
+        self._tokens = self._most
+
+    def share(self, workers: int) -> None:
+        """Keep to one of so many equal shares of the rate."""
+        self._rate = self._whole / workers
+        self._most = max(1.0, self._rate)
 
     def available(self, now: float) -> int:
         """Whole calls that may begin at `now` (monotonic seconds)."""
@@ -112,6 +136,17 @@ class Gate:
         if self.shut is None:
             return self._bucket.wait()
         return inf if self._probing else max(self._bucket.wait(), self.shut.until - now)
+
+    def share(self, workers: int) -> None:
+        """Keep to one of so many equal shares of the rate."""
+        self._bucket.share(workers)
+
+    def standing(self, vendor: str, op: str, now: float) -> GateStanding:
+        """How it stands at `now`."""
+        passes, why = Passes.ALL, None
+        if self.shut is not None:
+            passes, why = Passes.NONE if now < self.shut.until else Passes.ONE, self.shut.why
+        return GateStanding(vendor, op, passes, self._bucket.available(now), why)
 
     def take(self, began: float) -> None:
         """A call begins that was available at `began`."""

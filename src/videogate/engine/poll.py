@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from videogate.engine import schedule
+from videogate.engine import schedule, spans
 from videogate.engine.figures import count
 from videogate.engine.gates import WELL, Went, went
 from videogate.engine.shop import Shop, drop_inputs, tell
@@ -11,6 +11,7 @@ from videogate.store.claims import Claim
 from videogate.task.errors import Failure, FailureCode, Throttled, VendorError
 from videogate.task.model import Artifact, Observation, Receipt, Sight
 from videogate.task.state import TaskState
+from videogate.traces import Span
 from videogate.vendorkit.contract import Vendor
 
 LEASE = 30.0  # seconds; longer than a poll may take
@@ -26,13 +27,20 @@ async def observe(shop: Shop, claim: Claim) -> Went:
     if receipt is None:
         raise RuntimeError(f"{claim.task.id} is {claim.task.state} without a receipt")
     vendor = shop.vendors[claim.task.vendor]
+    with spans.look(vendor, claim) as span:
+        return await _look(shop, claim, vendor, receipt, span)
+
+
+async def _look(shop: Shop, claim: Claim, vendor: Vendor, receipt: Receipt, span: Span) -> Went:
     try:
         if claim.task.deleted and claim.task.state is TaskState.SUBMITTED and vendor.cancels:
             await _cancel(vendor, receipt)
         seen = await vendor.poll(receipt)
     except VendorError as error:
+        span.failed(spans.kind_of(error))
         await _learned_nothing(shop, claim, error)
         return went(error)
+    span.say({"videogate.sight": seen.sight.value})
     faultpoint("poll.recording")
     match seen.sight:
         case Sight.SUCCEEDED if seen.artifact is not None:

@@ -5,25 +5,30 @@ or refuses fills its own lanes and nobody else's.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from math import ceil
 from time import monotonic
 
 from videogate.engine import deliver, poll, reconcile, schedule, send
-from videogate.engine.gates import Gate, Shut, Went, slots
+from videogate.engine.gates import Gate, GateStanding, Shut, Went, slots
 from videogate.engine.shop import Shop, log
 from videogate.faultpoints import faultpoint
-from videogate.store.claims import Agenda, Claim, Lane
+from videogate.store.claims import Agenda, Bound, Claim, Lane, Order
 from videogate.task.state import TaskState
 from videogate.vendorkit.contract import Vendor
 
 TICK = 1.0  # seconds between looks at the agenda when nothing wakes the loop
+REST = 0.02  # seconds from one look to the next, at least
 STEP = 5.0  # seconds that the wall clock goes back between two looks: somebody set it
+USUAL_CALL = 0.2  # seconds that a vendor's answer takes: a wished rate needs so many calls at once
 CRASH_PAUSE = 5.0  # seconds before a verb that failed on a bug of ours is tried again
 CRASH_WORDS = "The gateway met an error of its own; it tries again."
 DRAIN_OTHERS = 3.0  # seconds that polls and downloads get to finish; they are repeatable
 
 Verb = Callable[[Shop, Claim], Awaitable[Went | None]]
+# The verbs that call a vendor, by what the call is to it.
+CALLS: Mapping[Verb, str] = {send.send: "submit", poll.observe: "poll", deliver.fetch: "result"}
 
 
 class Track:
@@ -37,10 +42,17 @@ class Track:
         self.account = account
         self.lease = lease
         self.jobs = jobs
+        self.bound = None if jobs is None else Bound(account, jobs)
         self.running: set[asyncio.Task[None]] = set()
         self.full = False  # whether the account runs all the jobs it may
+        self._whole = slots
         self._slots = slots
         self.gate = Gate(rate)
+
+    def share(self, workers: int) -> None:
+        """Keep to one of so many equal shares of the slots and the rate."""
+        self._slots = max(1, self._whole // workers)
+        self.gate.share(workers)
 
     def due(self, agenda: Agenda) -> int:
         """How many tasks wait for this lane."""
@@ -59,7 +71,9 @@ class Track:
 
 def tracks(vendor: Vendor) -> list[Track]:
     """The lanes of one vendor, within its documented limits."""
-    name, account, limits = vendor.name, vendor.account, vendor.limits
+    name, account, limits, config = vendor.name, vendor.account, vendor.limits, vendor.config
+    submits = config.submits_per_second or limits.submits_per_second
+    polls = config.polls_per_second or limits.polls_per_second
 
     def lane(*states: TaskState) -> Lane:
         return Lane(name, frozenset(states))
@@ -69,10 +83,10 @@ def tracks(vendor: Vendor) -> list[Track]:
             lane(TaskState.INTENT),
             send.send,
             account=account,
-            slots=limits.submits_at_once,
-            rate=limits.submits_per_second,
+            slots=max(limits.submits_at_once, ceil(submits * USUAL_CALL)),
+            rate=submits,
             lease=send.LEASE,
-            jobs=slots(limits.jobs_at_once, vendor.config.max_jobs),
+            jobs=slots(limits.jobs_at_once, config.max_jobs),
         ),
         Track(
             lane(TaskState.SUBMITTING), reconcile.settle, account=account, slots=8, rate=100.0, lease=reconcile.LEASE
@@ -81,8 +95,8 @@ def tracks(vendor: Vendor) -> list[Track]:
             lane(TaskState.SUBMITTED, TaskState.RUNNING),
             poll.observe,
             account=account,
-            slots=limits.polls_at_once,
-            rate=limits.polls_per_second,
+            slots=max(limits.polls_at_once, ceil(polls * USUAL_CALL)),
+            rate=polls,
             lease=poll.LEASE,
         ),
         Track(
@@ -111,6 +125,20 @@ class Poller:
         """Look at the agenda now."""
         self._woken.set()
 
+    def share(self, workers: int) -> None:
+        """Keep to one of so many equal shares of what the vendors allow: other workers have the others."""
+        for track in self._tracks:
+            track.share(workers)
+
+    def gates(self) -> list[GateStanding]:
+        """How the gates before every vendor stand in this process."""
+        now = monotonic()
+        return [
+            track.gate.standing(track.lane.vendor, CALLS[track.verb], now)
+            for track in self._tracks
+            if track.verb in CALLS
+        ]
+
     def stop(self) -> None:
         """Claim nothing more."""
         self._stopping = True
@@ -126,8 +154,10 @@ class Poller:
                 log.exception("poller_round_failed")
                 wait = TICK
             if not self._stopping:
+                # Whoever wakes the loop does so a thousand times a second under load: one look serves them all.
+                await asyncio.sleep(min(wait, REST))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), wait)
+                    await asyncio.wait_for(self._woken.wait(), max(0.0, wait - REST))
 
     async def drain(self) -> None:
         """Let running sends finish, give the rest a moment, then hand every lease back."""
@@ -170,7 +200,7 @@ class Poller:
         for lease, group in _by_lease(self._tracks):
             began = monotonic()
             wanted = [(track, await self._room(track, agenda, began, now)) for track in group]
-            orders = [(track.lane, room) for track, room in wanted if room > 0]
+            orders = [Order(track.lane, room, track.bound) for track, room in wanted if room > 0]
             if not orders:
                 continue
             for claim in await self._shop.ledger.claim(orders, now=now, lease=lease):

@@ -106,7 +106,8 @@ async def _closer(
 async def _found(shop: Shop, lost: LostSubmit, found: Sighting) -> None:
     now = shop.clock()
     if await shop.ledger.accepted(lost.attempt_id, found.receipt, now=now, due_at=now):
-        tell_lost("looked_up", lost, result="found", vendor_task_id=found.receipt.vendor_task_id)
+        job = found.receipt.vendor_task_id
+        tell_lost("looked_up", lost, TaskState.SUBMITTED, result="found", accepted_as=job, vendor_task_id=job)
 
 
 async def _not_found(shop: Shop, vendor: Vendor, lost: LostSubmit, *, answered: bool) -> None:
@@ -122,11 +123,11 @@ async def _not_found(shop: Shop, vendor: Vendor, lost: LostSubmit, *, answered: 
         await shop.lost.look_later(lost, looks=looks, look_at=look_at)
     elif answered and vendor.tracing.by is Trace.REFERENCE:
         await shop.lost.not_created(lost, _never_received(lost), now=now, look_at=look_at)
-        tell_lost("not_created", lost)
+        tell_lost("not_created", lost, TaskState.FAILED)
         await _ended(shop, lost)
     else:
         await shop.lost.review(lost, _nobody_knows(vendor), now=now, look_at=look_at)
-        tell_lost("needs_review", lost, result="review")
+        tell_lost("needs_review", lost, TaskState.FAILED, result="review")
         await _ended(shop, lost)
 
 
@@ -140,11 +141,22 @@ async def _alarm_of_strangers(shop: Shop, vendor: Vendor, seen: list[Sighting]) 
     refs = {each.client_ref for each in seen if each.client_ref and each.client_ref.startswith(REFERENCE)}
     for stranger in refs - await shop.lost.known(vendor.account, refs):
         log.warning("foreign_job", vendor=vendor.name, client_ref=stranger)
+        count("foreign_job", vendor=vendor.name)
 
 
-def tell_lost(event: str, lost: LostSubmit, **facts: object) -> None:
-    """Log one step of a search, under the ids of the task's other lines, and count it."""
-    log.info(event, task=lost.task_id, request_id=lost.request_id, vendor=lost.vendor, model=lost.model, **facts)
+def tell_lost(event: str, lost: LostSubmit, to: TaskState | None = None, **facts: object) -> None:
+    """Log one step of a search, under the ids of the task's other lines, and count it; `to` is where the task goes."""
+    moves = {"state_to": to.value} if to else {}
+    log.info(
+        event,
+        task=lost.task_id,
+        request_id=lost.request_id,
+        vendor=lost.vendor,
+        model=lost.model,
+        client_ref=lost.client_ref,
+        **moves,
+        **facts,
+    )
     count(event, vendor=lost.vendor, **facts)
 
 

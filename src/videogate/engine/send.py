@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from videogate.engine import schedule
+from videogate.engine import schedule, spans
 from videogate.engine.gates import WELL, Went, went
 from videogate.engine.reconcile import lost_track
 from videogate.engine.shop import NETWORK_PAUSE, Shop, drop_inputs, tell
@@ -26,6 +26,7 @@ from videogate.task.errors import (
 )
 from videogate.task.model import Receipt
 from videogate.task.state import TaskState
+from videogate.traces import Span
 from videogate.vendorkit.client import SUBMIT_SECONDS, Prepared
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.order import Order, OrderPicture
@@ -52,8 +53,13 @@ async def send(shop: Shop, claim: Claim) -> Went | None:
         await _give_up(shop, claim, Failure(FailureCode.INVALID_REQUEST, error.message))
     except Unavailable as error:
         await _retry_inputs(shop, claim, error)
+    except Busy as error:
+        wait = schedule.after_trouble(floor=NETWORK_PAUSE, troubles=claim.task.troubles, jitter=shop.jitter())
+        await shop.ledger.postponed(claim, due_at=shop.clock() + wait, troubles=claim.task.troubles + 1)
+        tell("input_unreadable", claim, why=str(error), again_in=round(wait, 2))
     else:
-        return await _send_once(shop, claim, vendor, prepared)
+        with spans.submit(vendor, claim) as span:
+            return await _send_once(shop, claim, vendor, prepared, span)
     return None
 
 
@@ -63,19 +69,20 @@ async def too_late(shop: Shop, claim: Claim) -> None:
     await _give_up(shop, claim, Failure(FailureCode.DEADLINE, words))
 
 
-async def _send_once(shop: Shop, claim: Claim, vendor: Vendor, prepared: Prepared) -> Went | None:
+async def _send_once(shop: Shop, claim: Claim, vendor: Vendor, prepared: Prepared, span: Span) -> Went | None:
     now = shop.clock()
     if not await shop.ledger.begin_send(claim, now=now, deadline=now + SUBMIT_SECONDS):
+        span.failed("overtaken")
         tell("send_overtaken", claim)
         return None
-    tell("sending", claim, TaskState.SUBMITTING)
+    tell("sending", claim, TaskState.SUBMITTING, client_ref=claim.attempt.client_ref)
     faultpoint("submit.sending")
     if shop.clock() - now > SUBMIT_SECONDS:
         # This process was paused in between: others may have taken the silence for its end. Nothing has left yet.
         await _send_later(shop, claim, NotDelivered("the sender was paused before it sent"))
         return None
     try:
-        receipt = await vendor.submit(prepared)
+        receipt = await _call(vendor, prepared, span)
     except Refused as error:
         await _kept(claim, partial(shop.ledger.rejected, claim, error.failure, now=shop.clock()))
         tell("rejected", claim, TaskState.FAILED, code=error.failure.code, vendor_code=error.vendor_code)
@@ -93,6 +100,16 @@ async def _send_once(shop: Shop, claim: Claim, vendor: Vendor, prepared: Prepare
         raise
     await _accepted(shop, claim, receipt)
     return WELL
+
+
+async def _call(vendor: Vendor, prepared: Prepared, span: Span) -> Receipt:
+    try:
+        receipt = await vendor.submit(prepared)
+    except VendorError as error:
+        span.failed(spans.kind_of(error))
+        raise
+    span.say({"videogate.vendor_task_id": receipt.vendor_task_id})
+    return receipt
 
 
 async def _accepted(shop: Shop, claim: Claim, receipt: Receipt) -> None:

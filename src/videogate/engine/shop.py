@@ -89,4 +89,4 @@ def tell(event: str, claim: Claim, to: TaskState | None = None, **facts: object)
         state_to=(to or task.state).value,
         **facts,
     )
-    count(event, vendor=task.vendor, **facts)
+    count(event, vendor=task.vendor, model=task.vendor_model, **facts)

@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
+from videogate import traces
 from videogate.engine import sources
 from videogate.engine.forget import forget
 from videogate.engine.repeats import fingerprint, key_digest
 from videogate.engine.shop import Shop, log
 from videogate.engine.sources import SHOWN_MODELS, Choice
+from videogate.store.database import DatabaseAway
 from videogate.task.errors import Busy, CallerGone, CharacterNotFound, InvalidRequest, VideoExpired, VideoNotFound
 from videogate.task.frames import Frame
 from videogate.task.model import (
@@ -109,10 +111,12 @@ class Submissions:
         try:
             checked = check(self._named(owner, vendor, lifted), vendor, model, choice.footage)
             added = await self._add(self._new(trying, vendor, model, checked, request_id), gone)
-        except (InvalidRequest, CharacterNotFound, CallerGone, Busy):
-            await self._shop.inputs.drop(lifted.files)
+        except (InvalidRequest, CharacterNotFound, CallerGone, Busy) as error:
+            if not (isinstance(error, DatabaseAway) and error.maybe_done):  # else the task may be there and need them
+                await self._shop.inputs.drop(lifted.files)
             raise
         task = added.task
+        traces.note({"videogate.video.id": task.id})
         if not added.new:
             await self._shop.inputs.drop(lifted.files)
             return _repeated(task, request_id)
@@ -169,6 +173,7 @@ class Submissions:
             created_at=now,
             deadline_at=now + self._shop.terms.deadline,
             request_id=request_id,
+            traceparent=traces.traceparent(),
             fingerprint=trying.fingerprint,
             tries=trying.tries,
             idempotency=trying.idempotency,

@@ -1,6 +1,7 @@
 """Sweep: files of results that are kept no longer, and files that are nobody's."""
 
 from collections.abc import Collection
+from time import time
 
 from videogate.engine.shop import Shop, log
 
@@ -39,6 +40,14 @@ async def sweep_strays(shop: Shop) -> float:
         removed += await _remove_strays(shop, keys)
     if removed:
         log.info("strays_removed", files=removed)
+    return STRAYS_EVERY
+
+
+async def sweep_inputs(shop: Shop) -> float:
+    """Remove input files that no task needs, where several processes share them. Returns the seconds to wait."""
+    removed = await shop.inputs.sweep_shared(shop.ledger.inputs_in_use, time() - STRAYS_EVERY)
+    if removed:
+        log.info("inputs_removed", files=removed)
     return STRAYS_EVERY
 
 

@@ -222,6 +222,7 @@ class Task:
     expires_at: float | None = None  # until when its content is kept; None: for ever, or there is none
     due_at: float = 0.0  # when it is next looked after
     remixed_from: str | None = None  # the video that it is a remix of
+    traceparent: str | None = None  # of the request, for what is done for it later
 
     def kept(self, now: float) -> bool:
         """Whether its content can be had."""
@@ -265,6 +266,7 @@ class NewTask:
     created_at: float
     deadline_at: float
     request_id: str
+    traceparent: str | None = None  # of the request, if it is traced
     fingerprint: str | None = None  # of the request as asked
     tries: int = 0  # which try of the caller's own client this is, counted from 0
     idempotency: str | None = None  # digest of the caller's idempotency key

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from time import time
+from time import perf_counter, time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -156,6 +156,10 @@ class Opener(Protocol):
 
 
 Authorize = Callable[[Prepared], Mapping[str, str]]
+Heard = Callable[[str, str, str, float], None]
+"""Is told of every call that was made: vendor, operation, the answer's status, seconds."""
+
+NO_ANSWER = "none"  # in place of a status
 
 
 def origin(url: str) -> str:
@@ -163,6 +167,10 @@ def origin(url: str) -> str:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _nobody(_vendor: str, _op: str, _status: str, _seconds: float) -> None:
+    """Hear nothing."""
 
 
 async def _pass_points(event: str, _info: Mapping[str, Any]) -> None:
@@ -187,6 +195,7 @@ class VendorClient:
         secrets: values that must never leave in a text.
         submits, polls: the HTTP clients of the two kinds of call.
         opener: opens results.
+        heard: is told of every call of the API.
     """
 
     def __init__(
@@ -198,6 +207,7 @@ class VendorClient:
         submits: httpx.AsyncClient,
         polls: httpx.AsyncClient,
         opener: Opener,
+        heard: Heard = _nobody,
     ) -> None:
         self.vendor = vendor
         self.base_url = base_url.rstrip("/")
@@ -205,6 +215,7 @@ class VendorClient:
         self._submits = submits
         self._polls = polls
         self._opener = opener
+        self._heard = heard
 
     def prepare(self, call: Call) -> Prepared:
         """Turn a call into bytes."""
@@ -221,15 +232,18 @@ class VendorClient:
         """Send once. Raises NotDelivered or OutcomeUnknown; any answer at all is returned."""
         with self._submit_errors():
             async with timeout(SUBMIT_SECONDS):
-                reply = await self._exchange(self._submits, prepared, authorize, watched=armed())
+                reply = await self._exchange("submit", self._submits, prepared, authorize, watched=armed())
                 faultpoint("submit.replied")
                 return reply
 
-    async def call(self, call: Call, authorize: Authorize, seconds: float = POLL_SECONDS) -> Reply:
-        """Send a call that may be repeated. Raises Unavailable; any answer at all is returned."""
+    async def call(self, call: Call, authorize: Authorize, seconds: float = POLL_SECONDS, *, op: str = "poll") -> Reply:
+        """Send a call that may be repeated; `op` is what it is counted as.
+
+        Raises Unavailable; any answer at all is returned.
+        """
         try:
             async with timeout(seconds):
-                return await self._exchange(self._polls, self.prepare(call), authorize)
+                return await self._exchange(op, self._polls, self.prepare(call), authorize)
         except NETWORK_ERRORS as error:
             raise Unavailable(f"{self.vendor}: {type(error).__name__}") from error
 
@@ -255,7 +269,7 @@ class VendorClient:
         return _TOKEN.sub("[secret]", _QUERY.sub(r"\1?[…]", text))
 
     async def _exchange(
-        self, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize, *, watched: bool = False
+        self, op: str, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize, *, watched: bool = False
     ) -> Reply:
         headers = {**prepared.headers, **authorize(prepared)}
         request = client.build_request(
@@ -265,11 +279,16 @@ class VendorClient:
             content=prepared.content,
             extensions={"trace": _pass_points} if watched else None,
         )
-        response = await client.send(request, stream=True)
+        status, began = NO_ANSWER, perf_counter()
         try:
-            content = await self._read(response)
+            response = await client.send(request, stream=True)
+            status = str(response.status_code)
+            try:
+                content = await self._read(response)
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
+            self._heard(self.vendor, op, status, perf_counter() - began)
         # Redacted before it is cut: half a secret is one too.
         text = self.redact(content[: EXCERPT * 8].decode("utf-8", "replace"))
         return Reply(response.status_code, dict(response.headers), content, text[:EXCERPT])

@@ -20,6 +20,9 @@ class VendorConfig(BaseModel):
     base_url: str
     poll_interval: float = 2.0  # seconds; the schedule's floor
     max_jobs: int | None = Field(default=None, ge=0)  # at once; None is the documented figure, 0 any number
+    # Calls a second; None is what the vendor documents for everybody, but contracts differ.
+    submits_per_second: float | None = Field(default=None, gt=0)
+    polls_per_second: float | None = Field(default=None, gt=0)
     # Comma-separated: where results may be, with all below. Empty is any public host, for no vendor's documents promise
     # theirs, and a list that misses one would lose videos that are paid.
     result_hosts: str = ""

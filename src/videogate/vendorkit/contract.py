@@ -84,6 +84,7 @@ class Vendor(ABC):
         Config: the settings model.
         models: what can be asked for, by the vendor's own model names.
         limits: the documented rates.
+        provider: its name in traces, as OpenTelemetry's conventions for generative AI have it, else one of that form.
         terms: lifetimes, cancelling and billing, in words.
         codes: the vendor's error codes, or how they begin, with what each means to us.
         picture_options: metadata keys whose value is a picture's link, with the role it plays. The engine takes them
@@ -101,6 +102,7 @@ class Vendor(ABC):
     Config: ClassVar[type[VendorConfig]]
     models: Mapping[str, Model]
     limits: ClassVar[Limits] = Limits()
+    provider: ClassVar[str]
     terms: ClassVar[Terms]
     codes: ClassVar[Iterable[tuple[str, FailureCode]]]
     picture_options: ClassVar[Mapping[str, Role]] = {}
@@ -258,7 +260,7 @@ class Vendor(ABC):
 
         Raises Unavailable if the vendor cannot be reached.
         """
-        reply = await self.client.call(self.poll_call(Receipt(NO_JOB)), self.authorize)
+        reply = await self.client.call(self.poll_call(Receipt(NO_JOB)), self.authorize, op="greet")
         now = self.clock()
         refusal = self.read_refusal(reply)
         try:
@@ -278,7 +280,7 @@ class Vendor(ABC):
         Returns True if it is cancelled, False if it no longer can be: it runs or is over, be it by an earlier cancel.
         Raises Throttled, Unavailable or NotUnderstood; the job may be cancelled or not, and only a poll shows it.
         """
-        return await self._ask(self.cancel_call(receipt), self.read_cancel)
+        return await self._ask(self.cancel_call(receipt), self.read_cancel, op="cancel")
 
     async def search(self, lost: Lost, *, since: float) -> list[Sighting]:
         """Jobs that may be a lost submit's, none of a page that is wholly older than `since`. May be repeated freely.
@@ -288,7 +290,8 @@ class Vendor(ABC):
         seen: list[Sighting] = []
         page = ""
         for _ in range(PAGES):
-            found = await self._ask(self.search_call(lost, page), lambda reply: self.read_search(reply, lost))
+            call = self.search_call(lost, page)
+            found = await self._ask(call, lambda reply: self.read_search(reply, lost), op="search")
             seen += found.sightings
             oldest = min((each.created_at for each in found.sightings if each.created_at is not None), default=since)
             page = found.next_page
@@ -298,15 +301,16 @@ class Vendor(ABC):
 
     async def look_closer(self, sighting: Sighting) -> Sighting:
         """A sighting with what the job's own record shows besides. Raises as `search` does."""
-        return await self._ask(self.poll_call(sighting.receipt), lambda reply: self.read_record(reply, sighting))
+        call = self.poll_call(sighting.receipt)
+        return await self._ask(call, lambda reply: self.read_record(reply, sighting), op="search")
 
     async def make_character(self, name: str, film: FilePart) -> Character:
         """Make a character; it costs nothing. Raises as `find_character` does."""
-        return await self._ask(self.character_call(name, film), self._character, seconds=SUBMIT_SECONDS)
+        return await self._ask(self.character_call(name, film), self._character, seconds=SUBMIT_SECONDS, op="character")
 
     async def find_character(self, character_id: str) -> Character:
         """One character. Raises Refused, and what says nothing about it: Throttled, Unavailable or NotUnderstood."""
-        return await self._ask(self.find_character_call(character_id), self._character)
+        return await self._ask(self.find_character_call(character_id), self._character, op="character")
 
     def open(self, artifact: Artifact) -> AbstractAsyncContextManager[Download]:
         """Open a result for reading, in constant memory; leaving the context closes the connection.
@@ -316,8 +320,10 @@ class Vendor(ABC):
         """
         return self.client.open(artifact.url, self.authorize, self.config.hosts)
 
-    async def _ask(self, call: Call, read: Callable[[Reply], T], seconds: float = POLL_SECONDS) -> T:
-        reply = await self.client.call(call, self.authorize, seconds)
+    async def _ask(
+        self, call: Call, read: Callable[[Reply], T], *, seconds: float = POLL_SECONDS, op: str = "poll"
+    ) -> T:
+        reply = await self.client.call(call, self.authorize, seconds, op=op)
         refusal = self.read_refusal(reply)
         if refusal is not None and refusal.later:
             raise self._throttled(reply, refusal)

@@ -227,6 +227,7 @@ class Jimeng(Vendor):
     """One action for every `req_key`; a look repeats the one that was submitted."""
 
     name = "jimeng"
+    provider = "bytedance.jimeng"
     Config = Config
     limits = LIMITS
     terms = TERMS

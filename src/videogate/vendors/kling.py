@@ -81,11 +81,21 @@ def _watermark(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {"enabled": as_bool(value)}
 
 
+def _camera(value: Any) -> Mapping[str, Any]:
+    """The vendor's object, whose numbers forms write as texts. Raises ValueError."""
+    camera = as_object(value)
+    config = camera.get("config")
+    if not isinstance(config, Mapping):
+        return camera
+    numbers = {axis: as_number(each) if isinstance(each, str) else each for axis, each in config.items()}
+    return {**camera, "config": numbers}
+
+
 # A caller's option, and how it is read.
 OPTIONS: Mapping[str, Read] = {
     "negative_prompt": as_text,
     "cfg_scale": as_number,
-    "camera_control": as_object,
+    "camera_control": _camera,
     "static_mask": as_text,
     "dynamic_masks": list_of(as_object),
     "sound": _switch,
@@ -297,6 +307,7 @@ class Kling(Vendor):
     """The endpoint follows from the pictures; a job is asked for where it was created."""
 
     name = "kling"
+    provider = "kuaishou.kling"
     Config = Config
     limits = LIMITS
     terms = TERMS

@@ -84,9 +84,10 @@ LIMITS = Limits(polls_per_second=20, submits_per_second=5, submits_at_once=4, po
 
 
 class Sora(OpenAIFamily):
-    """Sizes and lengths go through untouched: the upstream is the authority."""
+    """Sizes and lengths are fitted to nothing: the upstream is the authority."""
 
     name = "sora"
+    provider = "openai"
     Config = Config
     limits = LIMITS
     terms = TERMS

@@ -299,6 +299,7 @@ class Vidu(Vendor):
     """The endpoint follows from the pictures; our id of the attempt travels as `payload`."""
 
     name = "vidu"
+    provider = "shengshu.vidu"
     Config = Config
     limits = LIMITS
     terms = TERMS

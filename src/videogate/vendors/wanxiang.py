@@ -285,6 +285,7 @@ class Wanxiang(Vendor):
     """One envelope for every model: `model`, `input`, `parameters`."""
 
     name = "wanxiang"
+    provider = "alibaba.dashscope"
     Config = Config
     limits = LIMITS
     terms = TERMS

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from videogate.engine import figures
 from videogate.store.keys import KeyStore, configured_id, key_digest
 from videogate.task.errors import NotAuthenticated
 
@@ -99,6 +100,7 @@ async def authenticate(request: Request, keys: Keys) -> Caller:
     key = key_of(request.headers)
     caller = await keys.caller(key) if key else None
     if caller is None:
+        figures.not_let_in("unknown_key" if key else "no_key")
         raise NotAuthenticated
     request.scope["state"]["key"] = caller.id
     return caller

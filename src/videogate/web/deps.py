@@ -47,7 +47,7 @@ class Parts:
     default_dialect: str
 
 
-def parts(request: Request) -> Parts:
+async def parts(request: Request) -> Parts:  # async: FastAPI takes a plain function to a thread
     """The parts, from the application's state."""
     return cast("Parts", request.app.state.parts)
 

@@ -8,8 +8,10 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from videogate import traces
 from videogate.engine import figures
 from videogate.task.errors import NotServed
+from videogate.traces import Span
 from videogate.web.cors import Around, alone
 from videogate.web.errors import bug, respond
 
@@ -33,12 +35,18 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
+        with traces.serving(scope["method"], request.headers) as span:
+            await self._answer(request, receive, send, span)
+
+    async def _answer(self, request: Request, receive: Receive, send: Send, span: Span) -> None:
+        scope = request.scope
         request_id = _request_id(request)
         scope.setdefault("state", {})["request_id"] = request_id
+        span.say({"videogate.request_id": request_id})
         path = scope["path"]
         if len(path) > 1 and path.endswith("/"):
             scope["path"] = path.rstrip("/") or "/"
-        started, status = perf_counter(), 0
+        started, status, body = perf_counter(), 0, _Counted(receive, self._max_body)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -51,14 +59,15 @@ class Edge:
             if too_large := self._announced_too_large(request):
                 await self._around(respond(request, too_large))(scope, receive, sending)
             else:
-                await self._app(scope, _counted(receive, self._max_body), sending)
+                await self._app(scope, body, sending)
         except Exception as error:
             if status:
                 raise  # an answer has begun: all that is left is to break it off
             await self._around(bug(request, error))(scope, receive, sending)
         finally:
             took = perf_counter() - started
-            figures.served(_route(scope), scope["method"], status, took)
+            figures.answered(_route(scope), scope["method"], status, took, body.count)
+            span.answered(scope["method"], _route(scope), status)
             log.info(
                 "request",
                 method=scope["method"],
@@ -86,19 +95,20 @@ def _request_id(request: Request) -> str:
     return "req_" + token_hex(12)
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
-    """Count the body as it arrives: what a client announces is only a hint."""
-    count = 0
+class _Counted:
+    """Counts the body as it arrives: what a client announces is only a hint."""
 
-    async def counting() -> Message:
-        nonlocal count
-        message = await receive()
-        count += len(message.get("body", b""))
-        if count > limit:
-            raise _too_large(limit)
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self.count = 0
+        self._receive = receive
+        self._limit = limit
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.count += len(message.get("body", b""))
+        if self.count > self._limit:
+            raise _too_large(self._limit)
         return message
-
-    return counting
 
 
 def _too_large(limit: int) -> NotServed:

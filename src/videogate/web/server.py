@@ -4,11 +4,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
-from videogate.web import cors, errors
+from videogate.web import cors, errors, plain
 from videogate.web.middleware import Edge
 from videogate.web.routes import callbacks, characters, content, health, metrics, models, videos, webhooks
 
+# The framework's own would tell whole paths, and there are tokens in some: see `videogate.traces`.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 # `/v1` is ours; a base URL without it, and Azure's, must work too.
 PREFIXES = ("/v1", "", "/openai/v1", "/openai")
 
@@ -19,17 +22,26 @@ def build(
     max_body: int,
     version: str,
     origins: Sequence[str] = (),
+    callers: bool = True,
 ) -> FastAPI:
-    """The application. `lifespan` puts the parts into `app.state.parts`; pages of `origins` may call."""
-    app = FastAPI(title="videogate", version=version, lifespan=lifespan, docs_url=None, redoc_url=None)
-    for prefix in PREFIXES:
+    """The application. `lifespan` puts the parts into `app.state.parts`; pages of `origins` may call.
+
+    Without `callers` it answers those who watch it and nobody else.
+    """
+    app = FastAPI(
+        title="videogate", version=version, lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY
+    )
+    if callers:
+        app.router.routes[:0] = plain.routes(PREFIXES)
+    for prefix in PREFIXES if callers else ():
         shown = prefix == "/v1"
         # Characters first: among the videos their name would be an id.
         for module in (characters, videos, content, models, webhooks):
             app.include_router(module.router, prefix=prefix, include_in_schema=shown)
     app.include_router(health.router)
     app.include_router(metrics.router)
-    app.include_router(callbacks.router)
+    if callers:
+        app.include_router(callbacks.router)
     errors.install(app)
     app.add_middleware(Edge, max_body=max_body, around=cors.sharing(origins))
     return app

@@ -1,12 +1,14 @@
 """Stream a finished video, or a picture of it, to its caller, in constant memory."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from videogate.engine import figures
 from videogate.engine.results import VIDEO, File
-from videogate.media.storage import Gone
+from videogate.media.storage import Gone, Piece
 from videogate.task.errors import NotAuthenticated, NotServed, VideoExpired, VideoNotFound
 from videogate.web.auth import authenticate
 from videogate.web.deps import Parts, PartsOf
@@ -45,6 +47,7 @@ async def _owner(request: Request, have: Parts, video_id: str, variant: str) -> 
             request.scope["state"]["key"] = signed.id
             return signed.id
         if "authorization" not in request.headers:
+            figures.not_let_in("bad_link")
             raise NotAuthenticated
     return (await authenticate(request, have.keys)).id
 
@@ -69,7 +72,14 @@ async def _stream(request: Request, have: Parts, file: File) -> Response:
     headers["content-length"] = str(end - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=file.mime)
-    return StreamingResponse(await have.results.read(file, start, end), status, headers, file.mime)
+    pieces = await have.results.read(file, start, end)
+    return StreamingResponse(_counted(pieces), status, headers, file.mime)
+
+
+async def _counted(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
+    async for piece in pieces:
+        yield piece
+        figures.streamed(len(piece))
 
 
 def _part(request: Request, length: int, etag: str) -> tuple[int, int] | None:

@@ -8,10 +8,10 @@ ARGS ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check crash bench bench-content bench-trouble docs lock clean
+.PHONY: help demo serve test check clients crash bench bench-flight bench-rows bench-content bench-trouble image-rehearsal docs lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## make videos with simulated vendors; no key is needed
 	$(BIN)/videogate demo $(ARGS)
@@ -28,11 +28,23 @@ check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+clients: $(READY) ## run every client of the format; ARGS="-k litellm" picks some
+	VIDEOGATE_TEST_CLIENTS=all $(BIN)/pytest tests/clients $(ARGS)
+
 crash: $(READY) ## kill the gateway everywhere, judge what is left; ARGS="--loops 20 --kills 500" for more
 	PYTHONPATH=tests $(BIN)/python -m crash.run $(ARGS)
 
-bench: $(READY) ## measure creates and reads; ARGS="--count 500" for less
-	$(BIN)/python bench/run.py $(ARGS)
+crash-replicas: $(READY) ## kill processes that share a PostgreSQL; ARGS="--tasks 500" for less, "--stop-database 30"
+	PYTHONPATH=tests $(BIN)/python -m crash.replicas $(ARGS)
+
+bench: $(READY) ## measure us beside a bare app and LiteLLM; ARGS="--rounds 1 --seconds 2" for less
+	PYTHONPATH=tests $(BIN)/python bench/compare.py $(ARGS)
+
+bench-flight: $(READY) ## measure the poller with thousands in flight; ARGS="--sizes 500" for less
+	$(BIN)/python bench/flight.py $(ARGS)
+
+bench-rows: $(READY) ## measure what a million rows cost; ARGS="--rows 10000" for less
+	PYTHONPATH=tests $(BIN)/python bench/rows.py $(ARGS)
 
 bench-content: $(READY) ## measure how videos stream; ARGS="--mib 20 --rounds 1" for less
 	$(BIN)/python bench/content.py $(ARGS)
@@ -40,22 +52,26 @@ bench-content: $(READY) ## measure how videos stream; ARGS="--mib 20 --rounds 1"
 bench-trouble: $(READY) ## measure what a hanging vendor costs the others; ARGS="--count 10" for less
 	$(BIN)/python bench/trouble.py $(ARGS)
 
+image-rehearsal: $(READY) ## carry docker/Dockerfile out without Docker and start the result; as root, with debootstrap
+	PYTHONPATH=docker $(BIN)/python -m rehearsal $(ARGS)
+
 # The newest versions that pyproject.toml allows, with the hashes of every file of theirs. The machine's own pip settings
 # stay out of it: a lock names no place to fetch from.
 COMPILE = env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT PIP_CONFIG_FILE=/dev/null \
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options pyproject.toml
 
-docs: $(READY) ## write docs/vendors and docs/errors.md from the facts in the code
+docs: $(READY) ## write the generated pages of docs/ from the facts in the code and the tests
 	$(BIN)/python docs/generate.py
+	PYTHONPATH=tests $(BIN)/python -m clients.page
 
 lock: $(READY) ## renew requirements/
 	$(COMPILE) --extra dev --all-build-deps --output-file requirements/dev.txt
-	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/runtime.txt
+	$(COMPILE) --extra postgres --constraint requirements/dev.txt --output-file requirements/runtime.txt
 	$(COMPILE) --constraint requirements/dev.txt --all-build-deps --only-build-deps --output-file requirements/build.txt
 
 clean: ## remove everything that was made here, except data/ and .env
-	rm -rf .venv build dist demo-videos .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench .clients build dist demo-videos .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The packages are installed anew whenever the lock changes, the project whenever its metadata does.

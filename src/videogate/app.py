@@ -3,7 +3,7 @@
 import os
 import random
 import socket
-from asyncio import create_task, gather
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,26 +16,24 @@ import structlog
 from fastapi import FastAPI
 from httpx_aiohttp import AiohttpTransport
 
-from videogate import __version__, logs, vendors
-from videogate.engine import doctor
+from videogate import __version__, logs, traces, vendors
 from videogate.engine.callbacks import Addresses, Callbacks
 from videogate.engine.characters import Characters
-from videogate.engine.figures import Figures
+from videogate.engine.crew import Crew
+from videogate.engine.figures import Figures, asked, committed
 from videogate.engine.history import History
-from videogate.engine.poller import Poller
 from videogate.engine.results import Results
 from videogate.engine.shop import Shop, Terms
 from videogate.engine.submit import Submissions
 from videogate.engine.tell import Teller
-from videogate.engine.upkeep import upkeep
 from videogate.engine.watch import Watch
 from videogate.engine.webhooks import CallbackRule, Webhooks
 from videogate.media.disk import Disk
 from videogate.media.fetch import SafeFetcher
 from videogate.media.inputs import InputSpool
 from videogate.media.storage import Storage, open_storage
-from videogate.settings import ConfigurationError, Settings, unknown_variables, vendor_config
-from videogate.store.database import SqliteDatabase
+from videogate.settings import ConfigurationError, Role, Settings, unknown_variables, vendor_config
+from videogate.store.database import AlreadyRunning, Database, DatabaseAway
 from videogate.store.deliveries import DeliveryStore
 from videogate.store.endpoints import EndpointStore
 from videogate.store.events import EventStore
@@ -44,8 +42,11 @@ from videogate.store.kept import KeptStore
 from videogate.store.keys import KeyStore
 from videogate.store.ledger import Ledger
 from videogate.store.lost import LostStore, LostSubmit
-from videogate.store.migrate import DATABASE_ERRORS, migrate, pending
+from videogate.store.migrate import migrate
+from videogate.store.postgres import open_postgres
+from videogate.store.sqlite import SqliteDatabase
 from videogate.store.tasks import TaskStore
+from videogate.store.workers import WorkerStore
 from videogate.task.model import Receipt
 from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
 from videogate.vendorkit.config import VendorConfig
@@ -59,52 +60,90 @@ from videogate.web.models import Catalogue
 
 log = structlog.get_logger("videogate.app")
 
+NO_KEY = "No API key: set VIDEOGATE_API_KEYS, or make one with `videogate keys create`."
+REFUSALS = (ConfigurationError, AlreadyRunning, DatabaseAway)  # reasons not to start, each in plain words
 PAST = 1_000  # completed tasks that say how long models take
-NOT_CONFIGURED = "The operator has not configured this video's vendor just now; the video waits until that is done."
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The HTTP application, and `stop`, to be called as soon as the process is asked to end."""
+    """The HTTP application, and how it learns of its end: first `announce`, for those who ask whether it is ready; then
+    `stop`, from when on it begins nothing.
+
+    `refusal` is what keeps it from its start: None while nothing does, or nothing that can be said in a sentence.
+    """
 
     asgi: FastAPI
+    announce: Callable[[], None]
     stop: Callable[[], None]
+    refusal: Callable[[], Exception | None]
 
 
-def create_app(settings: Settings, variables: Mapping[str, str]) -> Application:
+def create_app(settings: Settings, variables: Mapping[str, str], *, keyless: bool = False) -> Application:
     """Put the application together; its lifespan opens the database and runs the poller.
 
     Args:
         settings: our own settings.
         variables: every VIDEOGATE_* variable; vendors find theirs in it.
+        keyless: start although no caller has a key yet.
 
     Raises ConfigurationError.
     """
-    database_file(settings)  # what is wrong with it, or with the storage, is said before anything starts, in one line
+    if not settings.shared:  # what is wrong with it, or with the storage, is said before anything starts, in one line
+        database_file(settings)
     storage = media_storage(settings)
     kinds = vendors.discover()
     configs = read_vendors(kinds, variables)
-    secrets = [*settings.keys, *(secret for config in configs.values() for secret in config.secrets)]
-    logs.configure(fmt=settings.log_format, level=settings.log_level, secrets=secrets)
+    _begin_to_tell(settings, configs)
     for name in unknown_variables(variables, {name: kind.Config for name, kind in kinds.items()}):
         log.warning("unknown_setting", name=name)
     stops: list[Callable[[], None]] = []
+    refusals: list[Exception] = []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         on = {name: (kinds[name], config) for name, config in configs.items()}
-        async with running(settings, storage, on) as have:
-            app.state.parts, stop = have
-            stops.append(stop)
-            yield
+        try:
+            async with running(settings, storage, on, keyless=keyless) as have:
+                app.state.parts, stop = have
+                stops.append(stop)
+                yield
+        except REFUSALS as error:
+            if not stops:
+                refusals.append(error)
+            raise
+        finally:
+            await to_thread(traces.stop)
 
-    asgi = server.build(lifespan, max_body=settings.max_body, version=__version__, origins=settings.origins)
+    asgi = server.build(
+        lifespan,
+        max_body=settings.max_body,
+        version=__version__,
+        origins=settings.origins,
+        callers=settings.role is not Role.WORKER,
+    )
 
     def stop_all() -> None:
         for stop in stops:
             stop()
 
-    return Application(asgi, stop_all)
+    def announce() -> None:
+        if stops:
+            asgi.state.parts.health.draining = True
+
+    return Application(asgi, announce, stop_all, lambda: next(iter(refusals), None))
+
+
+def _begin_to_tell(settings: Settings, configs: Mapping[str, VendorConfig]) -> None:
+    """Set logs and traces up."""
+    secrets = [
+        *settings.keys,
+        *settings.database_secrets,
+        *(secret for config in configs.values() for secret in config.secrets),
+    ]
+    logs.configure(fmt=settings.log_format, level=settings.log_level, secrets=secrets, trace_id=traces.trace_id)
+    if wrong := traces.start(os.environ, __version__):
+        log.warning("no_traces", why=wrong)
 
 
 def read_vendors(kinds: Mapping[str, type[Vendor]], variables: Mapping[str, str]) -> dict[str, VendorConfig]:
@@ -115,114 +154,87 @@ def read_vendors(kinds: Mapping[str, type[Vendor]], variables: Mapping[str, str]
 
 @asynccontextmanager
 async def running(
-    settings: Settings, storage: Storage, on: Mapping[str, tuple[type[Vendor], VendorConfig]]
+    settings: Settings,
+    storage: Storage,
+    on: Mapping[str, tuple[type[Vendor], VendorConfig]],
+    *,
+    keyless: bool,
 ) -> AsyncIterator[tuple[Parts, Callable[[], None]]]:
-    """Open the database, recover, run the poller; drain on leaving."""
+    """Open the database, recover, run what this process' role asks for; drain on leaving."""
     database = open_database(settings)
     fetcher = SafeFetcher(allow_private=settings.fetch_allow_private)
-    submits, polls = _submit_client(), _poll_client()
+    submits, polls = submit_client(), poll_client()
     try:
+        await database.follow_clock()
         key_store = KeyStore(database)
         secret = await key_store.server_secret()
         if not settings.keys and not await key_store.all():
-            raise ConfigurationError("No API key: set VIDEOGATE_API_KEYS, or make one with `videogate keys create`.")
-        opened = {name: _open_vendor(kind, config, submits, polls, fetcher) for name, (kind, config) in on.items()}
+            if not keyless:
+                raise ConfigurationError(NO_KEY)
+            log.warning("no_api_key", what=NO_KEY)
+        opened = {name: open_vendor(kind, config, submits, polls, fetcher) for name, (kind, config) in on.items()}
         addresses = Addresses(secret, settings.public_url)
-        links = Links(secret, settings.public_url, settings.link_seconds, time)
-        shop = await _shop(settings, database, storage, opened, fetcher, addresses, links)
-        poller = Poller(shop)
+        links = Links(secret, settings.public_url, settings.link_seconds, database.clock)
+        name = f"{socket.gethostname()[:40]}-{os.getpid()}-{token_hex(4)}"
+        shop = await _shop(settings, database, storage, opened, fetcher, addresses, links, name)
         keys = Keys(key_store, secret, settings.keys, monotonic, callbacks=settings.callback_urls)
         deliveries = DeliveryStore(database)
-        webhooks = Webhooks(EndpointStore(database), deliveries, fetcher, time)
-        teller = Teller(deliveries, fetcher, secret, keys.live, time, shop.jitter)
-        await teller.recover()
-        loop = create_task(poller.run(), name="poller")
-        beside = upkeep(shop, teller)
-        rounds = [create_task(each.run(), name=each.name) for each in beside]
-        health = Health(database.ping, lambda: not loop.done())
-        callbacks = Callbacks(shop, addresses, poller.wake)
+        teller = Teller(deliveries, fetcher, secret, keys.live, database.clock, shop.jitter)
+        crew = Crew(shop, teller, WorkerStore(database, name), database, works=settings.role is not Role.API)
+        await crew.recover()
+        crew.start()
         watch = Watch(shop.tasks, EventStore(database))
-        figures = Figures(FigureStore(database), opened, time, __version__, shop.disk.free)
-        rule = CallbackRule(keys.may_call_back, fetcher)
+        health = Health(database.ping, crew.working, crew.gates)
         characters = Characters(shop, secret)
-        submissions = Submissions(shop, settings.aliases, poller.wake, rule.check, characters.named)
-        parts = _parts(
-            settings, shop, submissions, characters, keys, links, health, callbacks, figures, watch, webhooks
+        rule = CallbackRule(keys.may_call_back, fetcher)
+        parts = Parts(
+            submissions=Submissions(shop, settings.aliases, crew.wake, rule.check, characters.named),
+            characters=characters,
+            tasks=shop.tasks,
+            inputs=shop.inputs,
+            results=Results(shop),
+            watch=watch,
+            keys=keys,
+            links=links,
+            catalogue=Catalogue(opened.values(), settings.aliases, int(time())),
+            health=health,
+            callbacks=Callbacks(shop, addresses, crew.wake),
+            webhooks=Webhooks(EndpointStore(database), deliveries, fetcher, database.clock),
+            figures=Figures(
+                FigureStore(database),
+                opened,
+                database.clock,
+                __version__,
+                shop.disk.free,
+                crew.gates,
+                None if settings.shared else Path(f"{settings.database_path}-wal"),
+            ),
+            clock=database.clock,
+            redirect=settings.content_redirect,
+            default_model=settings.default_model,
+            default_fit=settings.fit,
+            default_dialect=settings.dialect.value,
         )
-        log.info("started", version=__version__, vendors=sorted(opened), data_dir=str(settings.data_dir))
+        log.info("started", version=__version__, vendors=sorted(opened), worker=name, role=settings.role.value)
 
         def stop() -> None:
             health.draining = True
-            poller.stop()
+            crew.stop()
             watch.stop()
-            for each in beside:
-                each.stop()
 
         yield parts, stop
         stop()
-        await gather(loop, *rounds)
-        await poller.drain()
-        await teller.drain()
+        await crew.drain()
     finally:
         await submits.aclose()
         await polls.aclose()
         await fetcher.close()
         await database.close()
+        storage.close()
         log.info("stopped")
 
 
-async def examine(settings: Settings, variables: Mapping[str, str]) -> list[doctor.Finding]:
-    """Look at everything that a gateway with these settings needs; changes nothing and pays for nothing."""
-    kinds = vendors.discover()
-    unknown = unknown_variables(variables, {name: kind.Config for name, kind in kinds.items()})
-    found = [doctor.settings_read(unknown), doctor.folder(settings.data_dir, settings.disk_floor)]
-    found += await _database_and_keys(settings)
-    try:
-        found.append(await doctor.storage(media_storage(settings) if settings.data_dir.is_dir() else None))
-    except ConfigurationError as error:
-        found.append(doctor.Finding("storage", doctor.Mark.BAD, str(error)))
-    found += await _examine_vendors(settings, kinds, variables)
-    return found
-
-
-async def _database_and_keys(settings: Settings) -> list[doctor.Finding]:
-    path = settings.database_path
-    if not path.is_file():
-        return [doctor.no_database(path), doctor.callers_keys(len(settings.keys), made=0)]
-    database = SqliteDatabase(path, alone=False)
-    try:
-        lacks = pending(database.engine)
-        made = 0 if lacks else sum(not key.revoked for key in await KeyStore(database).all())
-    except DATABASE_ERRORS as error:
-        return [doctor.bad_database(path, error), doctor.callers_keys(len(settings.keys), made=None)]
-    finally:
-        await database.close()
-    return [doctor.database(path, lacks), doctor.callers_keys(len(settings.keys), None if lacks else made)]
-
-
-async def _examine_vendors(
-    settings: Settings, kinds: Mapping[str, type[Vendor]], variables: Mapping[str, str]
-) -> list[doctor.Finding]:
-    fetcher = SafeFetcher(allow_private=settings.fetch_allow_private)
-    submits, polls = _submit_client(), _poll_client()
-
-    async def one(name: str, kind: type[Vendor]) -> list[doctor.Finding]:
-        try:
-            config = vendor_config(name, kind.Config, variables)
-        except ConfigurationError as error:
-            return [doctor.Finding(name, doctor.Mark.BAD, str(error))]
-        return [] if config is None else await doctor.vendor(_open_vendor(kind, config, submits, polls, fetcher))
-
-    try:
-        found = [each for some in await gather(*(one(*each) for each in kinds.items())) for each in some]
-    finally:
-        await submits.aclose()
-        await polls.aclose()
-        await fetcher.close()
-    return found or [doctor.no_vendor()]
-
-
-def _open_vendor(
+def open_vendor(
     kind: type[Vendor],
     config: VendorConfig,
     submits: httpx.AsyncClient,
@@ -230,7 +242,7 @@ def _open_vendor(
     fetcher: SafeFetcher,
 ) -> Vendor:
     client = VendorClient(
-        kind.name, config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=fetcher
+        kind.name, config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=fetcher, heard=asked
     )
     return kind(config, client)
 
@@ -256,7 +268,7 @@ def database_file(settings: Settings) -> Path:
 def media_storage(settings: Settings) -> Storage:
     """The storage. Raises ConfigurationError for one that can never work: a paid video would be lost there."""
     try:
-        storage = open_storage(settings.media_url, settings.data_dir)
+        storage = open_storage(settings.media_url, settings.data_dir, shared=settings.shared)
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"VIDEOGATE_MEDIA_URL: {error}") from None
     if problem := storage.check():
@@ -264,43 +276,53 @@ def media_storage(settings: Settings) -> Storage:
     return storage
 
 
-def open_database(settings: Settings, *, alone: bool = True) -> SqliteDatabase:
-    """The database, migrated. Raises AlreadyRunning if another server has it, ConfigurationError for a bad folder."""
+def open_database(settings: Settings, *, alone: bool = True) -> Database:
+    """The database, migrated.
+
+    Raises AlreadyRunning if another server has it, DatabaseAway if it cannot be reached, ConfigurationError for a bad
+    folder or a role that SQLite has not.
+    """
+    if settings.shared:
+        try:
+            return open_postgres(settings.database_url, committed)
+        except ValueError as error:
+            raise ConfigurationError(f"VIDEOGATE_DATABASE_URL: {error}") from None
+    if settings.role is not Role.ALL:
+        raise ConfigurationError(
+            f"VIDEOGATE_ROLE={settings.role} needs PostgreSQL (VIDEOGATE_DATABASE_URL): SQLite serves one process."
+        )
     path = database_file(settings)
-    database = SqliteDatabase(path, alone=alone)
+    database = SqliteDatabase(path, alone=alone, observe=committed)
     migrate(database.engine)
     return database
 
 
 async def _shop(
     settings: Settings,
-    database: SqliteDatabase,
+    database: Database,
     storage: Storage,
     opened: Mapping[str, Vendor],
     fetcher: SafeFetcher,
     addresses: Addresses,
     links: Links,
+    name: str,
 ) -> Shop:
-    ledger = Ledger(database, f"{socket.gethostname()}-{os.getpid()}-{token_hex(4)}")
-    inputs = InputSpool(settings.data_dir / "inputs", fetcher)
-    # Behind the lock this process is alone: whatever a dead one held is free.
-    voided = await ledger.recover(time())
-    storage.clear_spool()
-    orphans = inputs.sweep(await ledger.inputs_in_use())
-    log.info("recovered", leases=voided, orphaned_inputs=orphans)
-    if waiting := await ledger.unserved(opened, NOT_CONFIGURED):
-        log.warning("vendor_not_configured", tasks=dict(waiting))
+    if database.shared:
+        inputs = InputSpool(storage.spool, fetcher, storage)
+    else:
+        inputs = InputSpool(settings.data_dir / "inputs", fetcher)
+    folders = {storage.spool} if database.shared else {storage.spool, settings.data_dir, settings.database_path.parent}
     return Shop(
         tasks=TaskStore(database),
-        ledger=ledger,
+        ledger=Ledger(database, name),
         lost=LostStore(database),
         kept=KeptStore(database),
         vendors=opened,
         inputs=inputs,
         storage=storage,
-        disk=Disk({settings.database_path.parent, settings.data_dir, storage.spool}, settings.disk_floor, monotonic),
+        disk=Disk(folders, settings.disk_floor, monotonic),
         terms=Terms(settings.task_deadline, settings.unknown_window, settings.retention),
-        clock=time,
+        clock=database.clock,
         jitter=lambda: random.uniform(-1, 1),  # noqa: S311 (spreads polls, guards nothing)
         new_id=lambda prefix: prefix + token_hex(16),
         history=History(await EventStore(database).took(PAST)),
@@ -309,48 +331,13 @@ async def _shop(
     )
 
 
-def _parts(
-    settings: Settings,
-    shop: Shop,
-    submissions: Submissions,
-    characters: Characters,
-    keys: Keys,
-    links: Links,
-    health: Health,
-    callbacks: Callbacks,
-    figures: Figures,
-    watch: Watch,
-    webhooks: Webhooks,
-) -> Parts:
-    return Parts(
-        submissions=submissions,
-        characters=characters,
-        tasks=shop.tasks,
-        inputs=shop.inputs,
-        results=Results(shop),
-        watch=watch,
-        keys=keys,
-        links=links,
-        catalogue=Catalogue(shop.vendors.values(), settings.aliases, int(time())),
-        health=health,
-        callbacks=callbacks,
-        webhooks=webhooks,
-        figures=figures,
-        clock=time,
-        redirect=settings.content_redirect,
-        default_model=settings.default_model,
-        default_fit=settings.fit,
-        default_dialect=settings.dialect.value,
-    )
-
-
-def _submit_client() -> httpx.AsyncClient:
+def submit_client() -> httpx.AsyncClient:
     """Plain httpx, no retries, no connection kept: see `vendorkit.client`."""
     transport = httpx.AsyncHTTPTransport(retries=0, limits=httpx.Limits(max_keepalive_connections=0), trust_env=False)
     return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(SUBMIT_SECONDS, connect=CONNECT_SECONDS))
 
 
-def _poll_client() -> httpx.AsyncClient:
+def poll_client() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
     transport = AiohttpTransport(limits=limits, trust_env=False)
     return httpx.AsyncClient(

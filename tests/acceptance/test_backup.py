@@ -17,6 +17,8 @@ from acceptance.conftest import World, ended, wait_until
 from acceptance.test_life import MODELS, assert_paid_once, client_of, create, kill, log_of
 from videogate.settings import PREFIX
 
+pytestmark = pytest.mark.databases("sqlite")  # A backup is of a SQLite file.
+
 
 def db(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`videogate db …` on this world's data."""

@@ -2,8 +2,6 @@
 
 import hmac
 import socket
-import sqlite3
-from contextlib import closing
 
 import httpx
 import pytest
@@ -20,9 +18,8 @@ def free_port() -> str:
 
 def given_path(world: World) -> str:
     """The path of the callback that the only attempt in the database was sent with."""
-    with closing(sqlite3.connect(world.folder / "data" / "gateway.db")) as database:
-        ((secret,),) = database.execute("SELECT value FROM secret").fetchall()
-        ((client_ref,),) = database.execute("SELECT client_ref FROM attempt").fetchall()
+    ((secret,),) = world.rows("SELECT value FROM secret")
+    ((client_ref,),) = world.rows("SELECT client_ref FROM attempt")
     token = hmac.new(secret.encode(), f"callback\nvidu\n{client_ref}".encode(), "sha256").hexdigest()[:32]
     return f"/callbacks/vidu/{client_ref}/{token}"
 

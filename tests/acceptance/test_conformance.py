@@ -18,6 +18,8 @@ from videogate.cli import app
 from videogate.cli.children import Child
 from videogate.conformance import CHECKS, GROUPS, Session, Target, chosen, run, videos
 
+pytestmark = pytest.mark.databases("sqlite")
+
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 
 

@@ -12,6 +12,8 @@ from videogate.cli.children import ChildFailed
 from videogate.web.cors import sharing
 from videogate.web.middleware import Edge
 
+pytestmark = pytest.mark.databases("sqlite")
+
 APP = "https://app.example.com"
 LOCAL = "http://localhost:3000"
 OTHER = "https://other.example.com"

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from acceptance.conftest import KEY, World
 from videogate import simulator
 from videogate.settings import PREFIX
@@ -16,13 +18,13 @@ WRONG = "wrong-canary-5e1d"
 
 def doctor(world: World, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run it on this world's data and vendors."""
-    own = {"API_KEYS": KEY, "DATA_DIR": str(world.folder / "data"), **settings}
+    own = {"API_KEYS": KEY, **settings}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     variables = simulator.environment(world.vendors.url) | {f"{PREFIX}{name}": value for name, value in own.items()}
     return subprocess.run(
         [sys.executable, "-m", "videogate", "doctor", *arguments],
         cwd=world.folder,
-        env={**kept, **variables},
+        env={**kept, **world.variables, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -46,7 +48,7 @@ def test_a_healthy_gateway_is_all_ticks_while_it_runs(world: World) -> None:
     for check in [*checks, *(name for vendor in VENDORS for name in (vendor, f"{vendor}'s clock"))]:
         assert any(line.startswith(f"✔ {check} ") for line in lines), check
     assert not world.paid()
-    assert not [file for file in (world.folder / "data" / "media").rglob("*") if file.is_file()]
+    assert not [file for file in (world.folder / "data" / "media").rglob("*") if file.is_file() and file.name != "lock"]
     assert KEY not in answer.stdout + answer.stderr
 
 
@@ -73,6 +75,7 @@ def test_wrong_credentials_are_each_vendors_own_finding(world: World) -> None:
     assert WRONG not in answer.stdout + answer.stderr
 
 
+@pytest.mark.databases("sqlite")
 def test_what_is_broken_is_named_and_the_rest_still_looked_at(world: World) -> None:
     """A damaged database, no room, no key, a vendor that is away and a slip in a name: each has its line."""
     data = world.folder / "data"
@@ -87,6 +90,17 @@ def test_what_is_broken_is_named_and_the_rest_still_looked_at(world: World) -> N
     assert {check: marks[check] for check in expected} == expected, found
     assert "VIDEOGATE_DATADIR" in found["settings"]["found"]
     assert (data / "gateway.db").read_bytes() == b"this is no database" * 100
+
+
+@pytest.mark.databases("postgresql")
+def test_a_server_that_is_away_is_named(world: World) -> None:
+    """A PostgreSQL that does not answer has its line, with the server's name, the reason and no password."""
+    found = findings(doctor(world, "--json", DATABASE_URL="postgresql://videogate:canary-77@127.0.0.1:9/videogate"))
+
+    assert found["database"]["mark"] == "bad"
+    assert found["database"]["found"].startswith("postgresql://127.0.0.1:9/videogate: ")
+    assert "VIDEOGATE_DATABASE_URL" in found["database"]["advice"]
+    assert "canary-77" not in str(found)
 
 
 def test_a_setting_that_cannot_be_read_is_a_finding(world: World) -> None:

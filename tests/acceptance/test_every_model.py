@@ -10,6 +10,8 @@ from acceptance.conftest import World, ended
 from videogate.cli.children import Child
 from videogate.media.probe import probe
 
+pytestmark = pytest.mark.databases("sqlite")
+
 # The document's models, each with what one sends to it.
 TEXT = {
     "sora-2": {"size": "1280x720", "seconds": "8"},

@@ -229,6 +229,7 @@ def test_sigterm_drains(world: World) -> None:
     assert len(world.paid()) == len(made)
 
 
+@pytest.mark.databases("sqlite")
 def test_a_second_server_is_kept_off(world: World) -> None:
     """A second process on the same SQLite data refuses to start, with a plain sentence and exit code not 0."""
     with (

@@ -111,7 +111,6 @@ def test_equal_requests_without_a_key_are_two(api: httpx.Client) -> None:
 
 def test_a_retried_upload_is_the_first_one(world: World) -> None:
     """Another boundary and another copy of the picture are the same request; the copy leaves no file."""
-    inputs = world.folder / "data" / "inputs"
     cat = picture(960, 640)
 
     def ask(client: httpx.Client, tries: str, content: bytes) -> str:
@@ -127,12 +126,12 @@ def test_a_retried_upload_is_the_first_one(world: World) -> None:
     world.fault(vendor="wanxiang", op="submit", mode="throttle", times=None, retry_after=5)
     with world.gateway() as server, client_of(server) as client:
         first = ask(client, "0", cat)
-        kept = [path.name for path in inputs.iterdir()]
+        kept = [path.name for path in world.inputs()]
 
         assert ask(client, "1", cat) == first
         assert ask(client, "2", cat) == first
         assert len(kept) == 1
-        assert [path.name for path in inputs.iterdir()] == kept
+        assert [path.name for path in world.inputs()] == kept
         assert ask(client, "1", picture(640, 960)) != first
 
 
@@ -249,6 +248,6 @@ def test_nothing_is_made_for_who_has_left(world: World, form: str, missing: int)
 
         assert [each["status"] for each in seen] == [499]
         assert client.get("/v1/videos").json()["data"] == []
-        assert list((world.folder / "data" / "inputs").iterdir()) == []
+        assert world.inputs() == []
     assert not [each for each in log_of(server) if each["level"] in {"warning", "error", "critical"}]
     assert world.paid() == []

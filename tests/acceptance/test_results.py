@@ -28,7 +28,7 @@ def create(api: httpx.Client, **changes: Any) -> str:
 
 
 def kept(world: World) -> list[Path]:
-    return [path for path in (world.folder / "data" / "media").rglob("*") if path.is_file()]
+    return [path for path in (world.folder / "data" / "media").rglob("*") if path.is_file() and path.name != "lock"]
 
 
 def lines_of(server: Child) -> list[str]:
@@ -127,7 +127,7 @@ def test_results_on_an_object_store(world: World, bucket: Bucket, object_store: 
             assert api.get(f"{path}?variant={variant}").headers["content-type"] == mime
         assert f"{video['id']}.thumbnail.webp" in objects(object_store, bucket)
         assert kept(world) == []
-        assert list((world.folder / "data" / "spool").iterdir()) == []
+        assert world.spooled() == []
 
         api.delete(f"/v1/videos/{video['id']}").raise_for_status()
         assert video["id"] not in objects(object_store, bucket)
@@ -194,7 +194,7 @@ def test_a_link_stops_with_its_key(world: World) -> None:
 
     def keys(*arguments: str) -> str:
         command = [sys.executable, "-m", "videogate", "keys", *arguments]
-        variables = {"PATH": "/usr/bin", "VIDEOGATE_DATA_DIR": str(world.folder / "data")}
+        variables = {"PATH": "/usr/bin", **world.variables}
         return subprocess.run(
             command, cwd=world.folder, env=variables, capture_output=True, text=True, check=True
         ).stdout
@@ -217,7 +217,7 @@ def test_a_delete_tells_what_becomes_of_the_bill(world: World) -> None:
     """Where a vendor cannot cancel, its owner reads that the video will be billed; where it did, that it will not."""
     with world.gateway() as server, client_of(server.url) as api:
         running = create(api)
-        wait_until(world.paid)
+        wait_until(lambda: any('"accepted"' in line and running in line for line in lines_of(server)))
         gone = api.delete(f"/v1/videos/{running}").json()
 
         assert gone["deleted"] is True

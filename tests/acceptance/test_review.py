@@ -14,7 +14,7 @@ MODEL = "jimeng_vgfm_t2v_l20"  # of a vendor that cannot be asked
 
 def command(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`videogate tasks …` beside the running server."""
-    variables = {**os.environ, "VIDEOGATE_DATA_DIR": str(world.folder / "data")}
+    variables = {**os.environ, **world.variables}
     return subprocess.run(
         [sys.executable, "-m", "videogate", "tasks", *arguments],
         cwd=world.folder,

@@ -121,7 +121,7 @@ def test_a_file(shared: tuple[World, Child], client: openai.OpenAI, source: dict
     assert str(client.videos.poll(edit.id, poll_interval_ms=100).size) == "640x480"
     assert client.videos.poll(longer.id, poll_interval_ms=100).seconds == "8"
     assert line(world, "an edit of a file")["model"] == "sora-2"
-    assert wait_until(lambda: not list((world.folder / "data" / "inputs").iterdir()))
+    assert wait_until(lambda: not world.inputs())
 
 
 # By every vendor that can
@@ -208,7 +208,7 @@ def test_a_file_for_who_takes_none(api: httpx.Client, shared: tuple[World, Child
     assert error_of(upload(b"no film at all")) == (400, "video", "unsupported_input")
     nothing = api.post("/v1/videos/edits", json={"prompt": "x"})
     assert error_of(nothing) == (400, "video", "missing_required_parameter")
-    assert wait_until(lambda: not list((world.folder / "data" / "inputs").iterdir()))
+    assert wait_until(lambda: not world.inputs())
 
 
 # Whose source

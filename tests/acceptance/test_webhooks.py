@@ -175,7 +175,7 @@ def command(world: World, *arguments: str, code: int = 0) -> str:
     """`videogate …` beside the running server; all that it says."""
     variables = {
         **os.environ,
-        "VIDEOGATE_DATA_DIR": str(world.folder / "data"),
+        **world.variables,
         "VIDEOGATE_FETCH_ALLOW_PRIVATE": "true",
         "VIDEOGATE_API_KEYS": f"{KEY},{OTHER}",
     }

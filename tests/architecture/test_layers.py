@@ -50,6 +50,7 @@ PLANTS = {
     "SQL in the engine": ("sql", "engine/reconcile.py", "from sqlalchemy import select"),
     "migrations in a command": ("sql", "cli/migrate.py", "from alembic import command"),
     "a route that counts by itself": ("prometheus", "web/routes/videos.py", "from prometheus_client import Counter"),
+    "a verb that traces by itself": ("opentelemetry", "engine/send.py", "from opentelemetry import trace"),
     "wire that reads rows": ("wire-translates", "wire/video.py", "from videogate.store import rows"),
     "wire that calls vendors": ("wire-translates", "wire/models.py", "from videogate.vendorkit import contract"),
     "a store with model facts": ("store-keeps", "store/rows.py", "from videogate.vendorkit import facts"),
@@ -62,10 +63,11 @@ OPENERS = {
     "media/fetch.py": "this is the one fetcher of such links",
     "vendorkit/client.py": "calls a vendor's API below the base URL that the operator wrote",
     "vendorkit/outcome.py": "knows httpx's errors, and opens nothing",
+    "traces.py": "speaks to the operator's own collector",
     "app.py": "makes the clients of the vendors' APIs, and asks for the name of its own machine",
     "media/storage.py": "speaks to the operator's own object store",
     "cli/conformance.py": "begins the checks of a gateway that a person named",
-    "cli/demo.py": "asks the gateway that it started itself",
+    "cli/demo.py": "asks the gateway that it started itself, or that it was named",
     "conformance/": "plays the callers of a gateway that a person named",
     "simulator/callbacks.py": "plays a vendor that calls back",
     "simulator/kling_callbacks.py": "plays a vendor that calls back",
@@ -74,6 +76,7 @@ OPENERS = {
 }
 CLIENTS = (
     *("aiohttp", "ftplib", "http.client", "httpcore", "httpx", "httpx_aiohttp", "obstore", "openai", "pycurl"),
+    "opentelemetry.exporter",
     *("requests", "smtplib", "socket", "urllib.request", "urllib3", "websockets", "xmlrpc.client"),
 )
 CALLS = {"create_connection", "open_connection", "open_unix_connection", "create_unix_connection", "sock_connect"}

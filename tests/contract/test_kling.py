@@ -63,7 +63,10 @@ SIZES |= {"3840x2160": ("4k", "16:9"), "2160x3840": ("4k", "9:16"), "2880x2880":
 TIERS = {"std": "720P", "pro": "1080P", "4k": "2160P"}
 
 START, END = "https://example.com/start.png", "https://example.com/end.png"
-CAMERA = {"type": "simple", "config": {"horizontal": 0, "vertical": 0, "pan": 0, "tilt": 0, "roll": 0, "zoom": 5}}
+CAMERA: dict[str, Any] = {
+    "type": "simple",
+    "config": {"horizontal": 0, "vertical": 0, "pan": 0, "tilt": 0, "roll": 0, "zoom": 5},
+}
 MASKS = [{"mask": "https://example.com/mask.png", "trajectories": [{"x": 279, "y": 219}, {"x": 417, "y": 65}]}]
 SHOTS = [{"index": 1, "prompt": "a door opens", "duration": "5"}]
 FILM = [{"video_url": "https://example.com/film.mp4", "refer_type": "base", "keep_original_sound": "yes"}]
@@ -71,7 +74,11 @@ FILM = [{"video_url": "https://example.com/film.mp4", "refer_type": "base", "kee
 OPTIONS: dict[str, tuple[Any, str, Any]] = {
     "negative_prompt": ("blurry", "negative_prompt", "blurry"),
     "cfg_scale": ("0.5", "cfg_scale", 0.5),
-    "camera_control": (CAMERA, "camera_control", CAMERA),
+    "camera_control": (
+        {"type": "simple", "config": dict.fromkeys(CAMERA["config"], "0") | {"zoom": "5"}},
+        "camera_control",
+        CAMERA,
+    ),
     "static_mask": ("https://example.com/still.png", "static_mask", "https://example.com/still.png"),
     "dynamic_masks": (json.dumps(MASKS), "dynamic_masks", MASKS),
     "sound": ("true", "sound", "on"),
@@ -473,6 +480,7 @@ def test_sound_is_a_word(vendor: Vendor, said: Any, word: str) -> None:
         ("negative_prompt", 5),
         ("camera_control", "zoom"),
         ("camera_control", [CAMERA]),
+        ("camera_control", {"type": "simple", "config": {"zoom": "far"}}),
         ("static_mask", {"mask": "x"}),
         ("dynamic_masks", "https://example.com/mask.png"),
         ("dynamic_masks", "[nonsense"),

@@ -1,6 +1,7 @@
 """One suite for every vendor: what the contract promises, held against recorded exchanges."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -105,6 +106,14 @@ def test_a_vendor_bears_its_files_name(kind: type[Vendor]) -> None:
     """Discovery, settings and recordings agree on the name."""
     assert kind.name == kind.__module__.rpartition(".")[2]
     assert VENDORS[kind.name] is kind
+
+
+def test_each_vendor_has_a_name_of_its_own_in_traces() -> None:
+    """Whoever reads traces tells the vendors apart; the names are words joined by dots, as the conventions ask."""
+    names = [kind.provider for kind in VENDORS.values()]
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9]+(\.[a-z0-9]+)*", name) for name in names)
 
 
 def test_every_folder_of_exchanges_has_a_vendor() -> None:

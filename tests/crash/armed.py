@@ -23,7 +23,7 @@ from videogate import app, cli, faultpoints
 from videogate.engine import deliver, poll, reconcile, schedule, send
 from videogate.settings import PREFIX
 from videogate.simulator.__main__ import main as simulate
-from videogate.store import database
+from videogate.store import sqlite
 from videogate.vendorkit import client
 
 SUBMIT_SECONDS = 2.0
@@ -46,7 +46,8 @@ class DiedAtStart(Exception):
 class Strike:
     """What happens to a gateway: `number` is sent to itself at the n-th `passage` of `point`, maybe a little later.
 
-    `clock` is a file with the seconds that its clock is off; `quiet` keeps no log, where the gateway can write no file.
+    `clock` is a file with the seconds that its clock is off; `quiet` keeps no log, where the gateway can write no file;
+    `patient` leaves its lengths of time as they are.
     """
 
     point: str = ""
@@ -55,6 +56,7 @@ class Strike:
     later: float = 0.0
     clock: Path | None = None
     quiet: bool = False
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ def _serve(variables: Mapping[str, str], strike: Strike) -> None:
     for name in [each for each in os.environ if each.startswith(PREFIX)]:
         del os.environ[name]
     os.environ.update(variables)
-    _shorten()
+    if not strike.patient:
+        _shorten()
     if strike.point:
         faultpoints.arm(_Striker(strike))
     if strike.clock is not None:
@@ -141,7 +144,7 @@ def _shorten() -> None:
     vars(deliver)["RENEW"] = LEASE / 4
     vars(reconcile)["SEARCH_LEASE"] = LEASE
     vars(schedule).update({"_LOOKUPS": LOOKUPS, "_LOOKUP_LATER": LOOKUPS[-1]})
-    vars(database)["BUSY_SECONDS"] = BUSY_SECONDS
+    vars(sqlite)["BUSY_SECONDS"] = BUSY_SECONDS
 
 
 class _Striker:

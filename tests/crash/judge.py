@@ -67,13 +67,26 @@ class Books:
 
 def read(ledger: Path, data: Path, prefix: str) -> Books:
     """Read the ledger's lines whose prompts begin with `prefix`, and the gateway's data directory."""
-    lines = [json.loads(line) for line in ledger.read_text("utf-8").splitlines() if line.endswith("}")]
-    tasks, attempts = rows(data, "task"), rows(data, "attempt")
+    return bind(paid(ledger, prefix), rows(data, "task"), rows(data, "attempt"), data / "media")
+
+
+def paid(ledger: Path, prefix: str) -> list[Mapping[str, Any]]:
+    """The ledger's lines whose prompts begin with `prefix`."""
+    lines = (json.loads(line) for line in ledger.read_text("utf-8").splitlines() if line.endswith("}"))
+    return [line for line in lines if line["prompt"].startswith(prefix)]
+
+
+def bind(
+    lines: Sequence[Mapping[str, Any]],
+    tasks: Sequence[Mapping[str, Any]],
+    attempts: Sequence[Mapping[str, Any]],
+    media: Path,
+) -> Books:
+    """Books of these lines and rows."""
     by_task: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for each in attempts:
         by_task[each["task_id"]].append(each)
-    paid = [line for line in lines if line["prompt"].startswith(prefix)]
-    return Books(paid, tasks, attempts, data / "media", by_task)
+    return Books(lines, tasks, attempts, media, by_task)
 
 
 def rows(data: Path, table: str) -> list[dict[str, Any]]:

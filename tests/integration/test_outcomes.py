@@ -193,7 +193,7 @@ async def vendor_at(base: str) -> AsyncIterator[Vendor]:
     kinds = vendors.discover()
     configs = app.read_vendors(kinds, {"VIDEOGATE_SORA_API_KEY": SECRET, "VIDEOGATE_SORA_BASE_URL": f"{base}/v1"})
     config = configs["sora"]
-    async with app._submit_client() as submits, app._poll_client() as polls:
+    async with app.submit_client() as submits, app.poll_client() as polls:
         client = VendorClient(
             "sora", config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=SimpleNamespace()
         )

@@ -294,6 +294,17 @@ def test_stats(http: httpx.Client) -> None:
     assert {name for name in after if after[name] != before.get(name, 0)} == {"sora.poll", "wanxiang.poll"}
 
 
+@pytest.mark.parametrize("vendor", CALLS)
+def test_looks(http: httpx.Client, vendor: str) -> None:
+    """Every poll that finds a job counts for that job, and no call else."""
+    first, second = submit(http, vendor), submit(http, vendor)
+    for name in (first, first, "unknown"):
+        http.get(CALLS[vendor].poll.format(id=name))
+
+    looks = {line["id"]: line["looks"] for line in http.get("/_simulator/looks").json() if line["vendor"] == vendor}
+    assert (looks[first], looks[second]) == (2, 0)
+
+
 def test_an_unknown_vendor_ends_the_start() -> None:
     """`--only` with a name that is none exits with an error that lists those that are."""
     command = [sys.executable, "-m", "videogate.simulator", "--port", "0", "--only", "nobody"]

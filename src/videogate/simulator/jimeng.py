@@ -97,7 +97,7 @@ class _Api:
             return answer(SUCCESS, {"status": "not_found"})
         if job.model != model.name:
             raise Invalid(NO_ACCESS)
-        job.suffer(fault)
+        job.looked_at(fault)
         stage, _ = job.stage()
         if stage in _REASONS:
             return answer(job.details.get("code", _REASONS[stage]))

@@ -100,7 +100,7 @@ class _Api:
         job = self._world.find(NAME, name) or self._world.find(NAME, self._names.get(name, ""))
         if job is None or job.details["path"] != path:
             raise Invalid(1203)
-        job.suffer(fault)
+        job.looked_at(fault)
         record = self._record(here(request), job, job.stage()[0])
         if fault is not None and fault.mode == "unknown_word":
             record["task_status"] = "somewhere_else"

@@ -121,6 +121,10 @@ def _app(world: World, served: Mapping[str, ModuleType]) -> ASGIApp:
 
 
 def _admin(world: World) -> list[BaseRoute]:
+    """What a test asks for: `faults` to switch on; `stats`, the calls by vendor and operation; the `ledger` of what was
+    accepted; `looks`, how often each job was found by a poll.
+    """
+
     async def faults(request: Request) -> Response:
         if request.method == "DELETE":
             world.faults.clear()
@@ -137,8 +141,12 @@ def _admin(world: World) -> list[BaseRoute]:
     async def ledger(_request: Request) -> Response:
         return JSONResponse(world.ledger.lines)
 
+    async def looks(_request: Request) -> Response:
+        return JSONResponse(world.looks())
+
     return [
         Route("/faults", faults, methods=["GET", "POST", "DELETE"]),
         Route("/stats", stats),
         Route("/ledger", ledger),
+        Route("/looks", looks),
     ]

@@ -144,7 +144,7 @@ class _Api:
 
     async def retrieve(self, request: Request, fault: Fault | None) -> Response:
         job = self._find(request)
-        job.suffer(fault)
+        job.looked_at(fault)
         video = self._video(job)
         if fault is not None and fault.mode == "unknown_word":
             video["status"] = "somewhere_else"

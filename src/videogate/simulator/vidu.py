@@ -103,7 +103,7 @@ class _Api:
 
     async def retrieve(self, request: Request, fault: Fault | None) -> Response:
         job = self._find(request)
-        job.suffer(fault)
+        job.looked_at(fault)
         record = self._record(here(request), job)
         if fault is not None and fault.mode == "unknown_word":
             record["state"] = "somewhere_else"

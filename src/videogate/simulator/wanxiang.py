@@ -103,7 +103,7 @@ class _Api:
         if job is None:
             output = {"task_id": request.path_params["id"], "task_status": "UNKNOWN"}
             return JSONResponse({"request_id": self._world.uuid(), "output": output})
-        job.suffer(fault)
+        job.looked_at(fault)
         record = self._record(request, job)
         if fault is not None and fault.mode == "unknown_word":
             record["output"]["task_status"] = "SOMEWHERE_ELSE"

@@ -36,7 +36,8 @@ _ENDINGS = {"moderate": Stage.MODERATED, "fail": Stage.FAILED}
 class Job:
     """One job: `seconds` and the size are the film's; it is `created`, `begins`, `ends` at times since the epoch.
 
-    `token` names its result in links. `details` is what its vendor alone needs to know.
+    `token` names its result in links. `details` is what its vendor alone needs to know. `looks`: how often it was asked
+    for by its id.
     """
 
     vendor: str
@@ -51,6 +52,7 @@ class Job:
     ends: float
     token: str
     ends_as: Stage = Stage.DONE
+    looks: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
     def stage(self, now: float | None = None) -> tuple[Stage, float]:
@@ -66,6 +68,11 @@ class Job:
         """Cut it short."""
         now = time.time()
         self.begins, self.ends, self.ends_as = min(self.begins, now), now, stage
+
+    def looked_at(self, fault: Fault | None) -> None:
+        """A poll finds it."""
+        self.looks += 1
+        self.suffer(fault)
 
     def suffer(self, fault: Fault | None) -> None:
         """What a fault makes of it: at a poll at once, at submit in its own time."""
@@ -150,6 +157,11 @@ class World:
     def of(self, vendor: str) -> list[Job]:
         """A vendor's remembered jobs, oldest first."""
         return [job for job in self._jobs.values() if job.vendor == vendor and self._remembered(job)]
+
+    def looks(self) -> list[dict[str, Any]]:
+        """How often each remembered job was looked at, the oldest first."""
+        jobs = [job for job in self._jobs.values() if self._remembered(job)]
+        return [{"vendor": job.vendor, "id": job.id, "looks": job.looks} for job in jobs]
 
     def behind(self, token: str) -> Job | None:
         """The finished job whose result a link opens, while the link lives."""

@@ -84,6 +84,7 @@ class Maker(Vendor):
     """Speaks a format of its own: jobs have a `state`, refusals an `error`."""
 
     name = "maker"
+    provider = "maker.films"
     Config = MakerConfig
     picture_options: Mapping[str, Role] = {"img_url": Role.FIRST_FRAME}  # type: ignore[misc]
     option_groups = frozenset({"parameters"})

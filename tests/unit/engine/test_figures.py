@@ -1,21 +1,29 @@
 """The figures: each event counts once, gauges say what is open, and nothing that could name anybody is a label."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from prometheus_client import Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event as sql_event
 
 from unit.store.support import NOW, VENDOR, Desk, new_task, opened
-from videogate.engine.figures import EVENTS, Figures, count, served
+from videogate.engine import figures
+from videogate.engine.figures import Figures, answered, count
+from videogate.engine.figures.counters import EVENTS, EVERY
+from videogate.engine.gates import WELL, Gate, GateStanding, How, Went
 from videogate.engine.shop import tell
 from videogate.store.figures import FigureStore
+from videogate.store.sqlite import SqliteDatabase
 from videogate.task.state import LIVE, TaskState
 from videogate.web.middleware import Edge
+
+PAGE = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 Found = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -25,14 +33,27 @@ class Watch:
 
     def __init__(self, desk: Desk) -> None:
         self.now = NOW
-        self._figures = Figures(FigureStore(desk.database), ["maker", "other"], lambda: self.now, "1.2.3", lambda: 7)
+        self.gates: list[GateStanding] = []
+        self.log = desk.path.with_name("some-wal")
+        self._figures = Figures(
+            FigureStore(desk.database),
+            ["maker", "other"],
+            lambda: self.now,
+            "1.2.3",
+            lambda: 7,
+            lambda: self.gates,
+            self.log,
+        )
         self._before: Found = {}
 
     async def begin(self) -> None:
         self._before = await self.all()
 
+    async def text(self) -> str:
+        return (await self._figures.text()).decode()
+
     async def all(self) -> Found:
-        families = text_string_to_metric_families((await self._figures.text()).decode())
+        families = text_string_to_metric_families(await self.text())
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in families
@@ -67,16 +88,32 @@ async def watch(desk: Desk) -> Watch:
 @pytest.mark.parametrize(
     ("event", "facts", "counted"),
     [
-        ("accepted", {"accepted_as": "job-1"}, ("videogate_submit_attempts_total", "accepted", "maker")),
-        ("rejected", {"code": "x", "vendor_code": "E1"}, ("videogate_submit_attempts_total", "rejected", "maker")),
-        ("not_sent", {"why": "x", "vendor_code": None}, ("videogate_submit_attempts_total", "not_sent", "maker")),
-        ("not_sent", {"why": "x", "vendor_code": "429"}, ("videogate_submit_attempts_total", "throttled", "maker")),
-        ("outcome_unknown", {"why": "x"}, ("videogate_submit_attempts_total", "unknown", "maker")),
+        ("accepted", {"accepted_as": "job-1"}, ("videogate_submit_attempts_total", "film-1", "accepted", "maker")),
+        (
+            "rejected",
+            {"code": "x", "vendor_code": "E1"},
+            ("videogate_submit_attempts_total", "film-1", "rejected", "maker"),
+        ),
+        (
+            "not_sent",
+            {"why": "x", "vendor_code": None},
+            ("videogate_submit_attempts_total", "film-1", "not_sent", "maker"),
+        ),
+        (
+            "not_sent",
+            {"why": "x", "vendor_code": "429"},
+            ("videogate_submit_attempts_total", "film-1", "throttled", "maker"),
+        ),
+        ("outcome_unknown", {"why": "x"}, ("videogate_submit_attempts_total", "film-1", "unknown", "maker")),
         ("looked_up", {"result": "found"}, ("videogate_reconcile_total", "found", "maker")),
         ("looked_up", {"result": "absent"}, ("videogate_reconcile_total", "absent", "maker")),
         ("looked_up", {"result": "not_understood"}, ("videogate_reconcile_total", "not_understood", "maker")),
         ("needs_review", {"result": "review"}, ("videogate_reconcile_total", "review", "maker")),
         ("needs_review", {}, ("videogate_reconcile_total", "review", "maker")),
+        ("not_created", {}, ("videogate_reconcile_total", "not_created", "maker")),
+        ("foreign_job", {"client_ref": "vg1"}, ("videogate_foreign_tasks_total", "maker")),
+        ("lease_lost", {}, ("videogate_lease_lost_total", "maker")),
+        ("send_overtaken", {}, ("videogate_lease_lost_total", "maker")),
         ("vendor_running", {"word": "busy"}, ("videogate_polls_total", "alive", "maker")),
         ("vendor_unchanged", {}, ("videogate_polls_total", "alive", "maker")),
         ("poll_trouble", {"why": "x", "vendor_code": "429"}, ("videogate_polls_total", "trouble", "maker")),
@@ -86,7 +123,7 @@ async def watch(desk: Desk) -> Watch:
 )
 async def test_an_event_counts_once(event: str, facts: dict[str, Any], counted: tuple[str, ...], watch: Watch) -> None:
     """Under its vendor and what it came to, whatever else is known of it."""
-    count(event, vendor="maker", **facts)
+    count(event, vendor="maker", model="film-1", **facts)
 
     assert await watch.rose() == {counted: 1}
 
@@ -94,7 +131,7 @@ async def test_an_event_counts_once(event: str, facts: dict[str, Any], counted: 
 @pytest.mark.parametrize("event", ["sending", "task_accepted", "given_up", "anything"])
 async def test_other_events_count_as_nothing(event: str, watch: Watch) -> None:
     """The log says more than the figures do."""
-    count(event, vendor="maker")
+    count(event, vendor="maker", model="film-1")
 
     assert not await watch.rose()
 
@@ -103,13 +140,15 @@ async def test_what_is_told_to_the_log_is_counted(desk: Desk, watch: Watch) -> N
     """Every verb tells the log at one place, and that place counts."""
     tell("accepted", await desk.sending(), TaskState.SUBMITTED, accepted_as="job-1")
 
-    assert await watch.rose() == {("videogate_submit_attempts_total", "accepted", VENDOR): 1}
+    assert await watch.rose() == {("videogate_submit_attempts_total", "film-1", "accepted", VENDOR): 1}
 
 
 def test_every_counter_has_few_series() -> None:
-    """What an event counts as is a word of the table or one of a search's four results."""
-    assert {counter._labelnames[0] for counter, _ in EVENTS.values()} == {"vendor"}
-    assert [event for event, (_, word) in EVENTS.items() if word is None] == ["looked_up"]
+    """A label is a vendor, a model or a word of the table; only a search brings its result itself."""
+    labels = {name for tally, _ in EVENTS.values() for name in tally.labels}
+    assert labels == {"vendor", "model", "outcome", "result"}
+    open_words = {event for event, (tally, own) in EVENTS.items() if {*tally.labels} - own.keys() - {"vendor", "model"}}
+    assert open_words == {"looked_up"}
 
 
 async def test_gauges_are_there_at_zero(watch: Watch) -> None:
@@ -160,6 +199,7 @@ async def test_a_scrape_reads_open_rows_only(desk: Desk) -> None:
     def note(*about: Any) -> None:
         asked.append(about[2])
 
+    assert isinstance(desk.database, SqliteDatabase)
     sql_event.listen(desk.database._readers, "before_cursor_execute", note)
     await FigureStore(desk.database).standing()
 
@@ -193,8 +233,93 @@ async def test_requests_count_under_the_template_of_their_route(watch: Watch) ->
 
 async def test_durations_count_by_route(watch: Watch) -> None:
     """How long requests took is kept for each route."""
-    served("/v1/timed", "GET", 200, 0.2)
-    served("/v1/timed", "GET", 200, 0.4)
+    answered("/v1/timed", "GET", 200, 0.2, 0)
+    answered("/v1/timed", "GET", 200, 0.4, 0)
 
     assert await watch.says("http_request_duration_seconds_count", route="/v1/timed") == 2
     assert await watch.says("http_request_duration_seconds_sum", route="/v1/timed") == pytest.approx(0.6)
+
+
+async def test_bodies_are_measured_by_route(watch: Watch) -> None:
+    """What callers send is counted by its bytes as they arrive; a request without a body is no body of zero bytes."""
+    web = FastAPI()
+
+    @web.post("/measured")
+    async def measured(request: Request) -> int:
+        return len(await request.body())
+
+    transport = httpx.ASGITransport(Edge(web, max_body=5000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        await client.post("/measured")
+        await client.post("/measured", content=b"x" * 2000)
+
+    assert await watch.says("http_request_body_bytes_count", route="/measured") == 1
+    assert await watch.says("http_request_body_bytes_sum", route="/measured") == 2000
+
+
+async def test_only_submits_are_timed_by_vendor(watch: Watch) -> None:
+    """Every call of a vendor counts under its status; how long is kept for those that pay."""
+    figures.asked("timer", "submit", "200", 0.5)
+    figures.asked("timer", "poll", "none", 9.0)
+
+    assert await watch.says("vendor_requests_total", vendor="timer", op="submit", code="200") == 1
+    assert await watch.says("vendor_requests_total", vendor="timer", op="poll", code="none") == 1
+    assert await watch.says("submit_duration_seconds_count", vendor="timer") == 1
+    assert await watch.says("submit_duration_seconds_sum", vendor="timer") == 0.5
+
+
+async def test_commits_are_measured(watch: Watch) -> None:
+    """How many works a transaction carried, and how long it took."""
+    before = await watch.says("db_write_batch_size_sum") or 0
+
+    figures.committed(17, 0.004)
+
+    assert await watch.says("db_write_batch_size_sum") == before + 17
+    assert (await watch.says("db_commit_seconds_bucket", le="0.005") or 0) >= 1
+
+
+async def test_a_gate_shows_what_it_lets_through(watch: Watch) -> None:
+    """0 while open, 2 while shut, 1 while one call may see whether it opens, 0 again when that one went well."""
+    gate, now = Gate(5.0), 1000.0
+
+    async def shown(at: float) -> tuple[float | None, float | None]:
+        watch.gates = [gate.standing("maker", "poll", at)]
+        names = ("breaker_state", "vendor_budget_tokens")
+        state, tokens = [await watch.says(name, vendor="maker", op="poll") for name in names]
+        return state, tokens
+
+    assert await shown(now) == (0, 5)
+    gate.take(now)
+    gate.ended(Went(How.THROTTLED, "busy", 30.0), began=now, now=now, jitter=0.0)
+    assert await shown(now) == (2, 4)
+    assert await shown(now + 60) == (1, 5)
+    gate.take(now + 60)
+    gate.ended(WELL, began=now + 60, now=now + 60, jitter=0.0)
+    assert await shown(now + 60) == (0, 4)
+
+
+async def test_the_write_ahead_log_has_its_size(watch: Watch) -> None:
+    """In bytes; none while there is no such file."""
+    assert await watch.says("sqlite_wal_bytes") == 0
+    watch.log.write_bytes(b"x" * 4096)
+    assert await watch.says("sqlite_wal_bytes") == 4096
+
+
+async def test_the_page_lists_every_figure(watch: Watch) -> None:
+    """docs/metrics.md has each figure of a scrape, under the name that one asks for, and no other."""
+    rows = [line.split("|")[1:3] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    listed = {name.strip(" `") for name, _ in rows}
+
+    lines = (await watch.text()).splitlines()
+
+    assert {line.split()[2] for line in lines if line.startswith("# TYPE")} == listed
+
+
+def test_the_page_has_the_labels_of_counters() -> None:
+    """Each counter's and histogram's labels stand beside its name."""
+    rows = [line.split("|")[1:3] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    listed = {name.strip(" `"): re.findall("`([a-z]+)`", labels) for name, labels in rows}
+
+    for each in EVERY:
+        name = each._name if isinstance(each, Histogram) else f"{each._name}_total"
+        assert listed[name] == list(each._labelnames), name

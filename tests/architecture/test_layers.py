@@ -66,6 +66,7 @@ OPENERS = {
     "traces.py": "speaks to the operator's own collector",
     "app.py": "makes the clients of the vendors' APIs, and asks for the name of its own machine",
     "media/storage.py": "speaks to the operator's own object store",
+    "store/postgres.py": "ends connections to the operator's own database server that hang",
     "cli/conformance.py": "begins the checks of a gateway that a person named",
     "cli/demo.py": "asks the gateway that it started itself, or that it was named",
     "conformance/": "plays the callers of a gateway that a person named",

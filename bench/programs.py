@@ -17,7 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-LITELLM = "1.110.2"
+LITELLM = "1.108.5"
 TOP = Path(__file__).parents[1]
 ENVIRONMENT = TOP / ".bench" / "litellm"
 MIB = 2**20

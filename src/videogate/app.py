@@ -44,7 +44,7 @@ from videogate.store.ledger import Ledger
 from videogate.store.lost import LostStore, LostSubmit
 from videogate.store.migrate import migrate
 from videogate.store.postgres import open_postgres
-from videogate.store.sqlite import SqliteDatabase
+from videogate.store.sqlite import SqliteDatabase, mark_of
 from videogate.store.tasks import TaskStore
 from videogate.store.workers import WorkerStore
 from videogate.task.model import Receipt
@@ -255,6 +255,11 @@ def receipt_of(lost: LostSubmit, vendor_task_id: str) -> Receipt:
 def database_file(settings: Settings) -> Path:
     """The database's path, there and writable. Raises ConfigurationError."""
     path = settings.database_path
+    if (mark := mark_of(path)).exists():
+        raise ConfigurationError(
+            f"{path} was moved to PostgreSQL: set VIDEOGATE_DATABASE_URL to that. To serve the old one all the same, "
+            f"which may pay again for what waits in it, remove {mark}."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)

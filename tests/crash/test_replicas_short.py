@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from crash.replicas import Plan, broken, compare
+from crash.replicas import broken, compare
+from crash.runs import Plan
 
 
 def test_kills_of_processes_that_share_a_database_cost_nothing(tmp_path: Path) -> None:

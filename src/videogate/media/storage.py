@@ -160,6 +160,14 @@ class Storage:
                 start += got
                 yield memoryview(piece)[:got]
 
+    async def has(self, key: str, length: int) -> bool:
+        """Whether there is a file of this length under a key. Raises StorageAway."""
+        try:
+            with _trouble():
+                return (await obstore.head_async(self._store, key))["size"] == length
+        except Gone:
+            return False
+
     async def read_whole(self, key: str) -> bytes:
         """A small file. Raises Gone and StorageAway."""
         with _trouble():

@@ -136,9 +136,9 @@ def _keep_old(database: Path, now: float) -> Path | None:
 
 
 def _put(draft: Path, target: Path) -> None:
-    _sync(draft)
+    sync(draft)
     draft.replace(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 @contextmanager
@@ -167,7 +167,8 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the entries of a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

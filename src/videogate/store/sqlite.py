@@ -247,6 +247,11 @@ def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
     return engine
 
 
+def mark_of(database: Path) -> Path:
+    """The file that says that a database was moved: it is served no more, else what waits in it is paid twice."""
+    return database.with_name(f"{database.name}.moved")
+
+
 def lock(database: Path) -> IO[str]:
     """Keep every other process off a database until the handle is closed. Raises AlreadyRunning."""
     path = database.with_name("gateway.lock")

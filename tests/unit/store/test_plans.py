@@ -67,7 +67,12 @@ def watched(desk: Desk) -> Iterator[list[Statement]]:
     engines = (desk.database.engine, desk.database._readers)
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
+    lookups = desk.database._lookups._open() if isinstance(desk.database, SqliteDatabase) else None
+    if lookups is not None:
+        lookups.set_trace_callback(lambda statement: found.append((statement, ())))
     yield found
+    if lookups is not None:
+        lookups.set_trace_callback(None)
     for engine in engines:
         event.remove(engine, "before_cursor_execute", note)
 

@@ -1,5 +1,6 @@
 """Create, get, list and delete videos."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from videogate.wire.wait import APPLIED, come_back, read_wait
 
 MOST_LISTED = 100
 LISTED = 20
+LOOKS = 2  # rounds of the event loop in which the end of a connection is heard
 HEARTBEAT_SECONDS = 15.0  # without news, so that nobody between us and the caller closes the stream
 
 VideoId = Annotated[str, Path(max_length=64)]
@@ -123,13 +125,20 @@ async def _make(
                 have, read(body, default_model=have.default_model, default_fit=have.default_fit), taken
             )
         request_id = request.scope["state"]["request_id"]
-        task = await have.submissions.create(who.id, spec, request_id, repeat, request.is_disconnected)
+        task = await have.submissions.create(who.id, spec, request_id, repeat, partial(_has_left, request))
     except VideogateError:
         await have.inputs.drop(taken)
         raise
     faultpoint("create.replying")
     shown = await _after_waiting(request, have, task) or task  # deleted meanwhile: as it was
     return _of_task(request, have, who, dialect, shown, dialect.created)
+
+
+async def _has_left(request: Request) -> bool:
+    """Whether the caller has hung up, as far as the network has told us by now."""
+    for _ in range(LOOKS):
+        await asyncio.sleep(0)  # what has arrived is told at the loop's next round
+    return await request.is_disconnected()
 
 
 async def _take_inputs(have: Parts, read: CreateVideo, taken: list[Picture | Film]) -> TaskSpec:

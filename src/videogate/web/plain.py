@@ -1,17 +1,20 @@
-"""The routes that are asked most, without what the framework does for every other.
+"""The two calls that are made most, without what the framework does for every other.
 
-Looking a route up among those of four prefixes and having its arguments solved costs more than the rest of a GET. The
-functions are those of `routes/videos.py`, called with the same arguments; the framework's own routes stay behind these.
+Its layers, the search among the routes of four prefixes and the solving of arguments cost more than the rest of a GET.
+The functions are those of `routes/videos.py`, called with the same arguments, within the same edge and with the same
+answers to errors. Whatever does not look exactly like one of these calls takes the framework's way.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from fastapi import FastAPI
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videogate.web.auth import Caller, authenticate
 from videogate.web.deps import Parts, parts
@@ -21,38 +24,44 @@ from videogate.wire.dialect import Dialect
 
 Asked = Callable[[Request, Parts, Caller, Dialect], Awaitable[Response]]
 
-LONGEST_ID = 64  # a longer one is the framework's to refuse
+_ONE = re.compile(r"(?:/openai)?(?:/v1)?/videos/([A-Za-z0-9_-]{1,64})/?")
+_ALL = re.compile(r"(?:/openai)?(?:/v1)?/videos/?")
 
 
 async def _get(request: Request, have: Parts, who: Caller, words: Dialect) -> Response:
     return await videos.get(request.path_params["video_id"], request, have, who, words)
 
 
-class Plain(Route):
-    """One method of one path."""
-
-    def __init__(self, prefix: str, path: str, method: str, asked: Asked) -> None:
-        super().__init__(prefix + path, _endpoint(asked), methods=[method])
-        self.methods = {method}  # a GET here answers no HEAD
-        self._template = SimpleNamespace(path=path)  # as figures and traces name it
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, found = super().matches(scope)
-        whole = match is Match.FULL and len(found["path_params"].get("video_id", "")) <= LONGEST_ID
-        return (match, {**found, "route": self._template}) if whole else (Match.NONE, {})
+_CALLS: Mapping[str, tuple[re.Pattern[str], Asked, SimpleNamespace]] = {
+    "GET": (_ONE, _get, SimpleNamespace(path="/videos/{video_id}")),  # the path as figures and traces name it
+    "POST": (_ALL, videos.create, SimpleNamespace(path="/videos")),
+}
 
 
-def routes(prefixes: Sequence[str]) -> list[Route]:
-    """The plain routes under these prefixes."""
-    asked: list[tuple[str, str, Asked]] = [("/videos/{video_id}", "GET", _get), ("/videos", "POST", videos.create)]
-    return [Plain(prefix, *each) for prefix in prefixes for each in asked]
+def takes(scope: Scope) -> bool:
+    """Whether this is one of the calls; says so in its scope."""
+    if scope["type"] != "http" or scope["method"] not in _CALLS:
+        return False
+    path, asked, route = _CALLS[scope["method"]]
+    found = path.fullmatch(scope["path"])
+    if found is None:
+        return False
+    scope["route"], scope["asked"] = route, asked
+    scope["path_params"] = {"video_id": found[1]} if found.lastindex else {}
+    return True
 
 
-def _endpoint(asked: Asked) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+def answers(app: FastAPI) -> ASGIApp:
+    """What answers these calls, with the parts and the error handlers of an application."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = app
+        request = Request(scope, receive)
         have = await parts(request)
         who = await authenticate(request, have.keys)
         setting: dict[str, Any] = {"of_key": who.dialect, "default": have.default_dialect}
-        return await asked(request, have, who, dialect.choose(request.scope["path"], request.headers, **setting))
+        words = dialect.choose(scope["path"], request.headers, **setting)
+        response = await scope["asked"](request, have, who, words)
+        await response(scope, receive, send)
 
-    return endpoint
+    return ExceptionMiddleware(answer, handlers=app.exception_handlers)

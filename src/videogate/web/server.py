@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from videogate.web import cors, errors, plain
 from videogate.web.middleware import Edge
@@ -14,6 +15,18 @@ from videogate.web.routes import callbacks, characters, content, health, metrics
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 # `/v1` is ours; a base URL without it, and Azure's, must work too.
 PREFIXES = ("/v1", "", "/openai/v1", "/openai")
+
+
+class Gateway(FastAPI):
+    """The framework, but for the calls that `plain` takes."""
+
+    plain: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.plain is not None and plain.takes(scope):
+            await self.plain(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def build(
@@ -28,11 +41,9 @@ def build(
 
     Without `callers` it answers those who watch it and nobody else.
     """
-    app = FastAPI(
+    app = Gateway(
         title="videogate", version=version, lifespan=lifespan, docs_url=None, redoc_url=None, telemetry=NO_TELEMETRY
     )
-    if callers:
-        app.router.routes[:0] = plain.routes(PREFIXES)
     for prefix in PREFIXES if callers else ():
         shown = prefix == "/v1"
         # Characters first: among the videos their name would be an id.
@@ -43,5 +54,8 @@ def build(
     if callers:
         app.include_router(callbacks.router)
     errors.install(app)
-    app.add_middleware(Edge, max_body=max_body, around=cors.sharing(origins))
+    around = cors.sharing(origins)
+    app.add_middleware(Edge, max_body=max_body, around=around)
+    if callers:
+        app.plain = Edge(plain.answers(app), max_body=max_body, around=around)
     return app

@@ -4,18 +4,18 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from crash.cell import POINTS
+from crash.cell import OF_A_MOVE, POINTS
 from videogate import faultpoints
 
 SOURCES = Path(faultpoints.__file__).parent
 
 
 def test_every_point_is_in_the_source_once() -> None:
-    """The matrix strikes at all places that there are, each of which has a name of its own."""
+    """The matrix and the tests of a move strike at all places that there are, each of which has a name of its own."""
     found = re.compile(r'\bfaultpoint\("([^"]+)"\)')
     places = Counter(name for file in SOURCES.rglob("*.py") for name in found.findall(file.read_text("utf-8")))
 
-    assert places == dict.fromkeys(POINTS, 1)
+    assert places == dict.fromkeys((*POINTS, *OF_A_MOVE), 1)
 
 
 def test_nothing_is_armed_by_itself() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-LITELLM = "1.108.5"
+LITELLM = "1.108.5"  # the newest of which every part of `litellm[proxy]` could be installed on 2026-11-28
 TOP = Path(__file__).parents[1]
 ENVIRONMENT = TOP / ".bench" / "litellm"
 MIB = 2**20

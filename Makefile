@@ -8,7 +8,7 @@ ARGS ?=
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check clients crash bench bench-flight bench-rows bench-content bench-trouble image-rehearsal docs lock clean
+.PHONY: help demo serve test check clients crash crash-copy bench bench-flight bench-rows bench-content bench-trouble image-rehearsal docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ crash: $(READY) ## kill the gateway everywhere, judge what is left; ARGS="--loop
 
 crash-replicas: $(READY) ## kill processes that share a PostgreSQL; ARGS="--tasks 500" for less, "--stop-database 30"
 	PYTHONPATH=tests $(BIN)/python -m crash.replicas $(ARGS)
+
+crash-copy: $(READY) ## kill a gateway on SQLite with 1,000 videos in flight and move it to PostgreSQL; ARGS="--tasks 100" for less
+	PYTHONPATH=tests $(BIN)/python -m crash.moving $(ARGS)
 
 bench: $(READY) ## measure us beside a bare app and LiteLLM; ARGS="--rounds 1 --seconds 2" for less
 	PYTHONPATH=tests $(BIN)/python bench/compare.py $(ARGS)

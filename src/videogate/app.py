@@ -257,8 +257,9 @@ def database_file(settings: Settings) -> Path:
     path = settings.database_path
     if (mark := mark_of(path)).exists():
         raise ConfigurationError(
-            f"{path} was moved to PostgreSQL: set VIDEOGATE_DATABASE_URL to that. To serve the old one all the same, "
-            f"which may pay again for what waits in it, remove {mark}."
+            f"{path} was moved to PostgreSQL: set VIDEOGATE_DATABASE_URL to that, and if `videogate db copy` broke off "
+            "run it again. To serve the old one all the same, which may pay again for what waits in it, remove "
+            f"{mark}, and give the file that it names this name."
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -41,7 +41,7 @@ POINTS = (
     "checkpointing",
     "draining",
 )
-OF_A_MOVE = ("copy.marked",)  # of `db copy`, whose own tests strike there
+OF_A_MOVE = ("copy.files", "copy.rows", "copy.marked", "copy.committed")  # of `db copy`, whose own tests strike there
 AT_START = frozenset({"migrating"})
 AT_END = frozenset({"checkpointing", "draining"})
 

@@ -7,28 +7,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from videogate.cli import db_words
 from videogate.cli.common import plain_errors
 from videogate.media.storage import StorageAway
-from videogate.moving import move, take_back_trust
+from videogate.moving import Wish, move, take_back_trust
 from videogate.settings import ConfigurationError, Settings, lend_to_libraries, read_settings
-from videogate.store.backup import BackupError, Restored, back_up
+from videogate.store.backup import BackupError, back_up
 from videogate.store.backup import restore as put_back
-from videogate.store.copying import CopyError
+from videogate.store.copying import Undecided
+from videogate.store.target import CopyError
 
 app = typer.Typer(help="Back the database up, restore it, move it.", no_args_is_help=True)
-
-_SENT_SINCE = """
-What was asked for after the backup is not in it:
-  - Videos accepted since are unknown here. Their jobs at the vendors go on and are billed. The log names those
-    that a search comes across, and that show our reference, as `foreign_job`; the others are in the consoles only.
-  - Who repeats such a request, also under its Idempotency-Key, pays again.
-  - Files of videos that were finished since belong to nobody here and are removed within an hour of the start. Copy
-    the media folder, or that part of the bucket, first if you want them.
-Attempts that were under way count as perhaps paid. They are looked for and never sent again. One that ends as
-`submission_not_received` may still have been sent in a second try after the backup: look in the vendor's console."""
-
-_TAKEN = "{number} videos were waiting to be sent and may have been sent since: they are looked for, not sent again."
-_TRUSTED = "Videos that were waiting to be sent will be sent: you said that nothing was sent since the backup."
 
 
 @app.command()
@@ -61,27 +50,31 @@ def restore(
             done = put_back(file, database, now=time(), nothing_sent_since=nothing_was_sent_since)
         except BackupError as error:
             _fail(error)
-        typer.echo(_in_words(database, done, trusted=nothing_was_sent_since))
+        typer.echo(db_words.restored(database, done, trusted=nothing_was_sent_since))
 
 
 @app.command("copy")
 def copy_to_postgresql(
     file: Annotated[Path | None, typer.Argument(help="The SQLite file; gateway.db in the data directory.")] = None,
+    media: Annotated[Path | None, typer.Option(help="The folder of its videos, if not the data directory's.")] = None,
+    leave_missing: Annotated[bool, typer.Option("--leave-missing", help="Go without files that are nowhere.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Try it and take it back; a server may run.")] = False,
 ) -> None:
     """Move a stopped SQLite gateway, with all that is in flight, into the PostgreSQL of VIDEOGATE_DATABASE_URL."""
     with plain_errors():
         settings = _on_postgresql()
         database = file or settings.data_dir / "gateway.db"
         try:
-            moved, files = asyncio.run(move(settings, database))
-        except (CopyError, BackupError, StorageAway, ValueError) as error:
+            moved, files = move(settings, database, Wish(media, leave_missing, dry_run))
+        except (CopyError, BackupError) as error:
             _fail(error)
-        number = moved.rows
-        typer.echo(
-            f"{database} is now {settings.database_name}: {number['task']} videos, {moved.in_flight} under way, "
-            f"{number['api_key']} keys. Put into the storage: {files.inputs} waiting pictures, {files.videos} videos.\n"
-            "The old file stays as it is, and no server starts on it any more."
-        )
+        except StorageAway as error:
+            _fail(Exception(f"the storage cannot be used: {error.why}"))
+        except Undecided as error:
+            typer.echo(f"Whether it was moved is not known: {error}.", err=True)
+            raise typer.Exit(1) from None
+        words = db_words.rehearsed if dry_run else db_words.copied
+        typer.echo(words(database, settings.database_name, moved, files))
 
 
 @app.command("distrust")
@@ -93,7 +86,7 @@ def distrust_backup() -> None:
             number = asyncio.run(take_back_trust(settings))
         except CopyError as error:
             _fail(error)
-        typer.echo("\n".join([_TAKEN.format(number=number), _SENT_SINCE]))
+        typer.echo("\n".join([db_words.TAKEN.format(number=number), db_words.SENT_SINCE]))
 
 
 def _sqlite_file() -> Path:
@@ -109,14 +102,6 @@ def _on_postgresql() -> Settings:
     if not settings.shared:
         raise ConfigurationError("set VIDEOGATE_DATABASE_URL=postgresql://…: the database that this is about.")
     return settings
-
-
-def _in_words(database: Path, done: Restored, *, trusted: bool) -> str:
-    lines = [f"{database} is restored."]
-    if done.before is not None:
-        lines.append(f"The database before it is {done.before}.")
-    lines += [_TRUSTED] if trusted else [_TAKEN.format(number=done.maybe_sent), _SENT_SINCE]
-    return "\n".join(lines)
 
 
 def _fail(error: Exception) -> NoReturn:

@@ -47,7 +47,7 @@ def back_up(database: Path, target: Path, *, force: bool = False) -> None:
         raise BackupError(f"there is no database at {database}")
     if target.exists() and (not force or (database.exists() and target.samefile(database))):
         raise BackupError(f"{target} exists; --force overwrites a backup")
-    with _trouble(), _beside(target) as draft:
+    with trouble(), _beside(target) as draft:
         _copy(database, draft)
         _verify(draft)
         _put(draft, target)
@@ -61,7 +61,7 @@ def restore(source: Path, database: Path, *, now: float, nothing_sent_since: boo
     """
     if not source.is_file():
         raise BackupError(f"there is no file {source}")
-    with _trouble():
+    with trouble():
         database.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with closing(lock(database)), _beside(database) as draft:
             _copy(source, draft)
@@ -124,15 +124,31 @@ def _keep_old(database: Path, now: float) -> Path | None:
     """Give the database a second name, and take what SQLite keeps beside it from the first."""
     if not database.exists():
         return None
-    with suppress(sqlite3.DatabaseError), closing(_open(database, "rw")) as raw:  # a damaged one is kept as it is
-        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _into_one_file(database)
     before = database.with_name(f"{database.name}.before-restore-{now:.0f}-{token_hex(2)}")
     before.hardlink_to(database)
+    _rename_beside(database, before)
+    return before
+
+
+def rename_database(database: Path, name: Path) -> None:
+    """Give a database that nobody uses another name. Raises OSError."""
+    _into_one_file(database)
+    database.rename(name)
+    _rename_beside(database, name)
+    sync(name.parent)
+
+
+def _into_one_file(database: Path) -> None:
+    with suppress(sqlite3.DatabaseError), closing(_open(database, "rw")) as raw:  # a damaged one is kept as it is
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _rename_beside(database: Path, name: Path) -> None:
     for suffix in _BESIDE:
         beside = database.with_name(database.name + suffix)
         if beside.exists():
-            beside.rename(before.with_name(before.name + suffix))
-    return before
+            beside.rename(name.with_name(name.name + suffix))
 
 
 def _put(draft: Path, target: Path) -> None:
@@ -154,7 +170,8 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _trouble() -> Iterator[None]:
+def trouble() -> Iterator[None]:
+    """Turn what a disk or a file that is no database of ours raises into a BackupError."""
     try:
         yield
     except UnknownSchema as error:

@@ -1,173 +1,182 @@
 """Moving a gateway from SQLite to PostgreSQL, with whatever is in flight.
 
-Two gateways that both hold a task pay for it twice, so there is never a moment at which both could. A mark beside the
-SQLite file, which keeps every server off it, is on disk before PostgreSQL commits. Whoever dies in between has a mark
-and an empty PostgreSQL: the same command again does the rest. Whoever dies after it is told that the rows are there.
+Two gateways that both hold a task pay for it twice, so there is never a moment at which both could. The order is:
+
+1. A mark beside the SQLite file comes to the disk: no server starts there any more. It says where the rows go.
+2. PostgreSQL commits all rows at once.
+3. The SQLite file gets another name: nor does a server start there that knows of no marks.
+
+Who dies before 2 has an empty PostgreSQL, who dies after it a full one, which has the secret of the old database: the
+same command can tell, and does the rest. A commit that is refused takes its mark back; where its answer was lost the
+mark stays. A mark that names another PostgreSQL is obeyed: the rows may be there.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Engine, RootTransaction, Row, Select, select
 from sqlalchemy.exc import DBAPIError
 
 from videogate.faultpoints import faultpoint
-from videogate.store import claims
-from videogate.store.backup import back_up, sync, take_for_sent
-from videogate.store.migrate import migrate
-from videogate.store.postgres import open_postgres
-from videogate.store.rows import among, micros, to_spec
-from videogate.store.sqlite import lock, mark_of, sqlite_engine
-from videogate.store.tables import attempt, metadata, secret, task, task_request, worker
-from videogate.store.workers import LIVES
-from videogate.task.state import LIVE, UNSETTLED, AttemptState
+from videogate.store.backup import back_up, rename_database, sync, trouble
+from videogate.store.migrate import migrate, pending
+from videogate.store.rows import among, to_spec
+from videogate.store.sqlite import BUSY_SECONDS, lock, mark_of, sqlite_engine
+from videogate.store.tables import secret, task, task_request
+from videogate.store.target import BATCH, CopyError, Moved, counted, fill, lock_all, name_of, plain, refuse_if_used
+from videogate.task.state import LIVE
 
-_BATCH = 1_000  # rows in memory
-_NUMBERED = ("attempt", "event")  # tables whose ids PostgreSQL counts up
-_OWN = (secret, worker)  # what a PostgreSQL gateway that never had a task may hold
+_DRAFT = ".copying-"
 
 
-class CopyError(Exception):
-    """Nothing was moved; the text says why."""
+class Undecided(Exception):
+    """The connection broke during the commit: the rows are in PostgreSQL, or none is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A finished video's file."""
+class Needed:
+    """A file that a row points to, and what the row knows of it. `length` is in bytes."""
 
     key: str
-    length: int
     mime: str
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """How many rows went over, by table, and how many tasks of them had not ended."""
-
-    rows: Mapping[str, int]
-    in_flight: int
+    length: int | None
+    sha256: str | None
 
 
 class Source:
     """A SQLite database that no server uses while this is open, as a copy at the newest schema."""
 
-    def __init__(self, database: Path, draft: Engine) -> None:
+    def __init__(self, database: Path, draft: Engine, hold: sqlite3.Connection | None) -> None:
         self._database = database
         self._draft = draft
+        self._hold = hold  # keeps commands from writing what would not be copied
 
-    def inputs(self) -> list[tuple[str, str]]:
-        """Key and media type of the input files of tasks that have not ended."""
+    def inputs(self) -> Iterator[Needed]:
+        """The input files of tasks that have not ended."""
         query = select(task_request.c.spec).join(task, task.c.id == task_request.c.task_id)
-        with self._draft.connect() as connection:
-            specs = connection.execute(query.where(among(task.c.state, LIVE))).scalars().all()
-        return [(each.key, each.mime or "") for spec in specs for each in to_spec(spec).files if each.key]
+        for (spec,) in self._stream(query.where(among(task.c.state, LIVE))):
+            for each in to_spec(spec).files:
+                if each.key:
+                    yield Needed(each.key, each.mime or "", each.length, each.sha256)
 
-    def kept(self) -> Iterator[Kept]:
+    def kept(self) -> Iterator[Needed]:
         """The files of finished videos."""
-        query = select(task.c.content_key, task.c.content_length, task.c.content_mime)
-        with self._draft.connect() as connection:
-            for key, length, mime in connection.execute(query.where(task.c.content_key.is_not(None))):
-                yield Kept(key, length, mime)
+        columns = (task.c.content_key, task.c.content_mime, task.c.content_length, task.c.content_sha256)
+        for row in self._stream(select(*columns).where(task.c.content_key.is_not(None))):
+            yield Needed(*row)
 
-    def move(self, url: str, now: float) -> Moved:
-        """Put every row into the PostgreSQL at `url`, in one transaction, and keep servers off the SQLite file.
+    def check(self, target: Engine, now: float) -> None:
+        """Raise CopyError if PostgreSQL cannot take this over, before anybody spends time on files."""
+        with plain(), self._draft.connect() as source, target.connect() as connection:
+            if not self._is_there(source, connection):
+                refuse_if_used(connection, now)
 
-        Raises CopyError if it holds a gateway already, and ValueError and DatabaseAway as `open_postgres` does.
+    def move(self, target: Engine, now: float, *, rehearse: bool = False) -> Moved:
+        """Put every row into PostgreSQL, in one transaction, and put the SQLite file out of use.
+
+        A rehearsal does the same and takes it back. Raises CopyError if PostgreSQL holds a gateway already, Undecided.
         """
-        target = open_postgres(url).engine
+        with plain(), self._draft.connect() as source, target.connect() as connection:
+            transaction = connection.begin()
+            there = self._is_there(source, connection)
+            if not there:  # or it is just being committed, which the lock waits for
+                lock_all(connection)
+                there = self._is_there(source, connection)
+            if there:
+                return counted(source) if rehearse else self._finish(counted(source))
+            refuse_if_used(connection, now)
+            moved = fill(connection, source, now)
+            faultpoint("copy.rows")
+            if rehearse:
+                transaction.rollback()
+                return moved
+            self._commit(transaction, f"{name_of(target)}\n{self._database.name}.copied-to-postgresql-{now:.0f}\n")
+        faultpoint("copy.committed")
+        return self._finish(moved)
+
+    def _stream(self, query: Select[Any]) -> Iterator[Row[*tuple[Any, ...]]]:
+        with self._draft.connect() as connection:
+            yield from connection.execution_options(yield_per=BATCH).execute(query)
+
+    def _is_there(self, source: Connection, target: Connection) -> bool:
+        """Whether a move of this database to that PostgreSQL was broken off after its commit."""
         mark = mark_of(self._database)
+        if not mark.exists():
+            return False
+        where = mark.read_text("utf-8").partition("\n")[0]
+        if where != name_of(target.engine):
+            raise CopyError(
+                f"a move to {where} was begun: take that again, or remove {mark} if surely nothing is there"
+            )
+        ours, theirs = (set(each.execute(select(secret.c.value)).scalars()) for each in (source, target))
+        return bool(ours) and ours == theirs
+
+    def _commit(self, transaction: RootTransaction, words: str) -> None:
+        mark = mark_of(self._database)
+        draft = mark.with_name(f".{mark.name}.part")
         try:
-            with self._draft.connect() as source, target.connect() as connection:
-                transaction = connection.begin()
-                _refuse_if_used(connection, now)
-                moved = _move(source, connection, now)
-                mark.write_text("moved to PostgreSQL\n", "utf-8")
-                for each in (mark, mark.parent):
-                    sync(each)
-                faultpoint("copy.marked")
-                try:
-                    transaction.commit()
-                except DBAPIError as error:
-                    if not error.connection_invalidated:
-                        mark.unlink()
-                    raise
-        except DBAPIError as error:
-            raise CopyError(f"PostgreSQL refused it: {str(error.orig).partition(chr(10))[0]}") from error
-        finally:
-            target.dispose()
-        return moved
+            draft.write_text(words, "utf-8")
+            sync(draft)
+            draft.replace(mark)
+            sync(mark.parent)
+            faultpoint("copy.marked")
+            transaction.commit()
+        except (DBAPIError, OSError) as error:
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                raise Undecided("the connection to PostgreSQL broke during the commit: run the same again") from error
+            mark.unlink(missing_ok=True)
+            raise
+
+    def _finish(self, moved: Moved) -> Moved:
+        if self._hold is not None:
+            self._hold.close()
+        old = self._database.with_name(mark_of(self._database).read_text("utf-8").splitlines()[1])
+        try:
+            rename_database(self._database, old)
+        except OSError:  # the mark is enough
+            return moved
+        return replace(moved, old=old)
 
 
 @contextmanager
-def source_at(database: Path) -> Iterator[Source]:
-    """The database to be moved. Raises CopyError, BackupError, and AlreadyRunning while a server uses it."""
+def source_at(database: Path, *, alone: bool = True) -> Iterator[Source]:
+    """The database to be moved; with `alone` no server runs on it or starts meanwhile.
+
+    Raises CopyError, BackupError, and AlreadyRunning while a server uses it.
+    """
     if not database.is_file():
-        raise CopyError(f"there is no database at {database}")
-    with closing(lock(database)), TemporaryDirectory(dir=database.parent, prefix=".copying-") as folder:
+        before = f"; it was moved, as {mark} says" if (mark := mark_of(database)).exists() else ""
+        raise CopyError(f"there is no database at {database}{before}")
+    with (
+        trouble(),
+        _held(database) if alone else nullcontext() as hold,
+        TemporaryDirectory(dir=database.parent, prefix=_DRAFT) as folder,
+    ):
         draft = Path(folder) / "gateway.db"
         back_up(database, draft)
         engine = sqlite_engine(draft)
         try:
+            pending(engine)
             migrate(engine)
-            yield Source(database, engine)
+            yield Source(database, engine, hold)
         finally:
             engine.dispose()
 
 
-def distrust(connection: Connection, now: float) -> int:
-    """Take everything that waits to be sent for perhaps sent: of a PostgreSQL that was restored from a backup.
-
-    Returns how many there were. Raises CopyError while a gateway works on it.
-    """
-    if _working(connection, now):
-        raise CopyError("a gateway works on this database: stop all of them first")
-    return take_for_sent(connection, now)
-
-
-def _working(connection: Connection, now: float) -> bool:
-    lives = select(worker.c.name).where(worker.c.seen_at > micros(now - LIVES))
-    return connection.execute(lives).first() is not None
-
-
-def _refuse_if_used(connection: Connection, now: float) -> None:
-    if _working(connection, now):
-        raise CopyError("a gateway works on that PostgreSQL: stop all of them first")
-    for table in metadata.sorted_tables:
-        if table not in _OWN and _count(connection, table):
-            raise CopyError(
-                f"that PostgreSQL has rows in {table.name} already: it is another gateway's, or was copied to before"
-            )
-
-
-def _move(source: Connection, target: Connection, now: float) -> Moved:
-    # The log of moves is copied like everything else: it must not be written anew.
-    target.execute(text("ALTER TABLE task DISABLE TRIGGER USER"))
-    for table in _OWN:
-        target.execute(delete(table))  # links, callbacks and the ids of keys are signed with the secret that comes
-    rows = {table.name: _copy_rows(source, target, table) for table in metadata.sorted_tables if table is not worker}
-    for name in _NUMBERED:
-        target.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"))  # noqa: S608
-    target.execute(text("ALTER TABLE task ENABLE TRIGGER USER"))
-    claims.void(target, task.c.lease_until > 0, now)
-    lost = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.state == AttemptState.UNKNOWN)
-    target.execute(lost.values(look_at=micros(now)))
-    query = select(func.count()).select_from(task).where(among(task.c.state, LIVE))
-    return Moved(rows, target.execute(query).scalar_one())
-
-
-def _copy_rows(source: Connection, target: Connection, table: Table) -> int:
-    order = list(table.primary_key.columns)
-    found = source.execution_options(yield_per=_BATCH).execute(select(table).order_by(*order)).mappings()
-    for batch in found.partitions(_BATCH):
-        target.execute(insert(table), [dict(row) for row in batch])
-    copied, there = _count(target, table), _count(source, table)
-    if copied != there:
-        raise CopyError(f"{there} rows of {table.name} became {copied}")
-    return copied
-
-
-def _count(connection: Connection, table: Table) -> int:
-    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+@contextmanager
+def _held(database: Path) -> Iterator[sqlite3.Connection]:
+    """Keep everybody else from writing."""
+    with (
+        closing(lock(database)),
+        closing(sqlite3.connect(database, isolation_level=None, timeout=BUSY_SECONDS)) as hold,
+    ):
+        hold.execute("BEGIN IMMEDIATE")
+        for left in database.parent.glob(f"{_DRAFT}*"):  # by one that was killed
+            rmtree(left)
+        yield hold

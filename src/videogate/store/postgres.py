@@ -121,8 +121,8 @@ class PostgresDatabase:
         return _persist(once, _AWAY - {_ONLY_READS})
 
 
-def open_postgres(url: str, observe: Observe = unseen) -> PostgresDatabase:
-    """A database with the newest schema.
+def open_postgres(url: str, observe: Observe = unseen, prepare: Callable[[Engine], None] = migrate) -> PostgresDatabase:
+    """A database with the newest schema; `prepare` sees to that.
 
     Raises ValueError, in words, for a URL that cannot be used, and DatabaseAway while the server cannot be reached.
     """
@@ -133,11 +133,12 @@ def open_postgres(url: str, observe: Observe = unseen) -> PostgresDatabase:
     except ModuleNotFoundError:
         raise ValueError("PostgreSQL needs its driver: pip install 'videogate[postgres]'") from None
     try:
-        _persist(lambda: migrate(database.engine), _AWAY)
-    except ProgrammingError as error:
-        if _state(error) is not None:
-            raise
-        raise ValueError(f"it is not a URL of a database: {error.orig}") from None
+        _persist(lambda: prepare(database.engine), _AWAY)
+    except BaseException as error:
+        database.engine.dispose()
+        if isinstance(error, ProgrammingError) and _state(error) is None:
+            raise ValueError(f"it is not a URL of a database: {error.orig}") from None
+        raise
     return database
 
 

@@ -92,7 +92,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, *, alone: bool = True, observe: Observe = unseen) -> None:
         self._observe = observe
-        self._lock = lock(path) if alone else None
+        self._lock = _lock_unmoved(path) if alone else None
         self.engine = sqlite_engine(path)
         self._readers = sqlite_engine(path, read_only=True)
         self._lookups = Lookups(path, self._readers.dialect)
@@ -250,6 +250,14 @@ def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:
 def mark_of(database: Path) -> Path:
     """The file that says that a database was moved: it is served no more, else what waits in it is paid twice."""
     return database.with_name(f"{database.name}.moved")
+
+
+def _lock_unmoved(database: Path) -> IO[str]:
+    handle = lock(database)
+    if mark_of(database).exists():  # it was moved while this process was on its way here
+        handle.close()
+        raise AlreadyRunning(f"{database} was just moved to PostgreSQL, as {mark_of(database)} says.")
+    return handle
 
 
 def lock(database: Path) -> IO[str]:

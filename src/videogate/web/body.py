@@ -10,6 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from videogate.task.errors import Busy, InvalidRequest
+from videogate.wire import forms
 from videogate.wire.fields import MOST_KEYS, Pair, Upload, from_json, from_pairs
 
 MOST_FILES = 8
@@ -24,6 +25,9 @@ async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
     Raises InvalidRequest, and Busy if the disk has no room for the files.
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        if (pairs := await _texts(request)) is not None:
+            yield from_pairs(pairs)
+            return
         form = await _multipart(request)
         try:
             yield from_pairs(_pairs(form))
@@ -31,6 +35,14 @@ async def read_body(request: Request) -> AsyncIterator[dict[str, Any]]:
             await form.close()
     else:
         yield _text(request, await request.body())
+
+
+async def _texts(request: Request) -> list[tuple[str, str]] | None:
+    """The fields of a short form without files. None: it is another, and is still to be read."""
+    boundary, length = forms.boundary(request.headers["content-type"]), request.headers.get("content-length", "")
+    if boundary is None or not length.isdigit() or int(length) > forms.LONGEST:
+        return None
+    return forms.texts(await request.body(), boundary, MOST_KEYS)
 
 
 def _text(request: Request, content: bytes) -> dict[str, Any]:

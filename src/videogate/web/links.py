@@ -1,8 +1,9 @@
 """Signed links to a video's content: they work without a header, for a while, and stop with their key."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hmac import compare_digest
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from starlette.requests import Request
 
@@ -28,7 +29,7 @@ class Links:
 
     def make(self, request: Request, caller: Caller, video_id: str, variant: str = "video") -> str:
         """The link to a video, or to a picture of it, for its owner to hand out."""
-        base = self._public_url or str(request.base_url).rstrip("/")
+        base = self._public_url or _host(request)
         return self._link(base, caller.id, video_id, variant)
 
     def public(self, key: str, video_id: str) -> str | None:
@@ -38,11 +39,9 @@ class Links:
     def _link(self, base: str, key: str, video_id: str, variant: str) -> str:
         step = max(1, self._seconds // 4)
         expires = (int(self._clock()) // step + 1) * step + self._seconds
-        query = {"key": key, "expires": str(expires)}
-        query["signature"] = self._sign(key, video_id, variant, str(expires))
-        if variant != "video":
-            query["variant"] = variant
-        return f"{base}/v1/videos/{video_id}/content?{urlencode(query)}"
+        signature = self._sign(key, video_id, variant, str(expires))
+        link = f"{base}/v1/videos/{video_id}/content?key={quote_plus(key)}&expires={expires}&signature={signature}"
+        return link if variant == "video" else f"{link}&variant={quote_plus(variant)}"
 
     def check(self, query: Mapping[str, str], video_id: str, variant: str = "video") -> Caller | None:
         """In whose name a link opens this; None if it is not signed for it, expired or forged."""
@@ -54,3 +53,16 @@ class Links:
 
     def _sign(self, key: str, video_id: str, variant: str, expires: str) -> str:
         return sign(self._secret, "content", key, video_id, variant, expires)
+
+
+def _host(request: Request) -> str:
+    """The scheme and the host that a request came to, as a URL."""
+    scope = request.scope
+    return _base(scope["scheme"], request.headers.get("host"), scope.get("server"), scope.get("root_path", ""))
+
+
+@lru_cache(256)  # callers come to few hosts, and to read one takes longer than to sign the link
+def _base(scheme: str, host: str | None, server: tuple[str, int] | None, root_path: str) -> str:
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    where = {"scheme": scheme, "server": server, "root_path": root_path, "path": "/", "headers": headers}
+    return str(Request({"type": "http", **where}).base_url).rstrip("/")

@@ -71,7 +71,7 @@ class Edge:
             log.info(
                 "request",
                 method=scope["method"],
-                path=_TOKEN.sub(r"\1…", path),
+                path=_TOKEN.sub(r"\1…", path) if path.startswith("/callbacks/") else path,
                 status=status,
                 ms=round(took * 1000, 1),
                 request_id=request_id,

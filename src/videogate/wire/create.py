@@ -44,6 +44,8 @@ class CreateVideo:
 
     def with_inputs(self, taken: Sequence[Picture], film: Film | None) -> TaskSpec:
         """The request with its pictures and its film taken in."""
+        if not taken and self.spec.source is None:
+            return self.spec
         source = replace(self.spec.source, film=film) if self.spec.source else None
         return replace(self.spec, pictures=tuple(taken), source=source)
 

@@ -61,7 +61,7 @@ def choose(path: str, headers: Mapping[str, str], *, of_key: str | None, default
 
 
 def _sniffed(headers: Mapping[str, str]) -> Dialect:
-    agent = headers.get("user-agent", "").lower()
-    marked = agent.startswith(_OPENAI_AGENTS) or "api-key" in headers
-    stainless = any(name.startswith("x-stainless-") for name in headers)
-    return Dialect.OPENAI if marked or stainless else Dialect.GATEWAY
+    if headers.get("user-agent", "").lower().startswith(_OPENAI_AGENTS):
+        return Dialect.OPENAI
+    marked = any(name == "api-key" or name.startswith("x-stainless-") for name in headers)
+    return Dialect.OPENAI if marked else Dialect.GATEWAY

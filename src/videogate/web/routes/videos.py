@@ -6,13 +6,14 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from videogate.engine import schedule
 from videogate.faultpoints import faultpoint
 from videogate.task.errors import InvalidRequest, VideogateError, VideoNotFound
 from videogate.task.model import Film, Picture, Rework, Task, TaskSpec
 from videogate.task.state import LIVE
+from videogate.web.answer import Answer
 from videogate.web.auth import Caller
 from videogate.web.body import read_body
 from videogate.web.deps import CallerOf, DialectOf, Parts, PartsOf
@@ -138,7 +139,15 @@ async def _has_left(request: Request) -> bool:
     """Whether the caller has hung up, as far as the network has told us by now."""
     for _ in range(LOOKS):
         await asyncio.sleep(0)  # what has arrived is told at the loop's next round
-    return await request.is_disconnected()
+    # Asked without waiting, as by Starlette's `is_disconnected`: its cancelled scope costs twenty times as much.
+    asking = request.receive().__await__()
+    try:
+        next(asking)
+    except StopIteration as told:
+        return bool(told.value["type"] == "http.disconnect")
+    finally:
+        asking.close()
+    return False
 
 
 async def _take_inputs(have: Parts, read: CreateVideo, taken: list[Picture | Film]) -> TaskSpec:
@@ -176,4 +185,4 @@ def _of_task(request: Request, have: Parts, who: Caller, dialect: Dialect, task:
 
 
 def _answer(body: dict[str, Any], dialect: Dialect, status: int = 200) -> Response:
-    return JSONResponse(body, status, {HEADER: dialect.value, "vary": VARY, "cache-control": "no-store"})
+    return Answer(body, dialect, status)

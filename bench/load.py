@@ -1,16 +1,18 @@
 """A load generator as a process of its own: raw HTTP/1.1 on kept connections, so that the server is what is measured.
 
-Reads a plan as JSON from stdin (`host port connections seconds requests`, the requests as base64, sent in turn), writes
-what came of it as JSON. It parses no more than a status and a length: about four times as fast as a client library.
+Reads a plan as JSON from stdin (`host port connections seconds requests calls`, the requests as base64, sent in turn;
+`calls` is how many at most, or null), writes what came of it as JSON. It parses no more than a status and a length:
+about four times as fast as a client library.
 """
 
 import asyncio
 import json
 import sys
 from base64 import b64decode
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import cycle
-from time import perf_counter
+from itertools import cycle, islice
+from time import perf_counter, time
 
 import uvloop
 
@@ -25,9 +27,9 @@ class Tally:
 
 
 class Line(asyncio.Protocol):
-    """One connection that asks, waits for the whole answer, and asks again until the time is over."""
+    """One connection that asks, waits for the whole answer, and asks again until time or requests are over."""
 
-    def __init__(self, requests: "cycle[bytes]", tally: Tally, until: float) -> None:
+    def __init__(self, requests: Iterator[bytes], tally: Tally, until: float) -> None:
         self.requests = requests
         self.tally = tally
         self.until = until
@@ -49,12 +51,13 @@ class Line(asyncio.Protocol):
 
     def ask(self) -> None:
         self.began = perf_counter()
-        if self.began >= self.until:
+        request = next(self.requests, None) if self.began < self.until else None
+        if request is None:
             self.done.set_result(None)
             self.transport.close()
             return
         self.head, self.left = b"", -1
-        self.transport.write(next(self.requests))  # type: ignore[attr-defined]
+        self.transport.write(request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         if self.left < 0:
@@ -78,8 +81,9 @@ class Line(asyncio.Protocol):
 async def run(plan: dict[str, object]) -> dict[str, object]:
     """Carry a plan out."""
     tally, loop = Tally(), asyncio.get_running_loop()
-    requests = cycle([b64decode(each) for each in plan["requests"]])  # type: ignore[attr-defined]
-    began = perf_counter()
+    turns = cycle([b64decode(each) for each in plan["requests"]])  # type: ignore[attr-defined]
+    requests = islice(turns, plan["calls"])  # type: ignore[call-overload]
+    at, began = time(), perf_counter()
     until = began + float(plan["seconds"])  # type: ignore[arg-type]
     lines = [
         (await loop.create_connection(lambda: Line(requests, tally, until), str(plan["host"]), int(str(plan["port"]))))[
@@ -90,6 +94,7 @@ async def run(plan: dict[str, object]) -> dict[str, object]:
     await asyncio.gather(*(line.done for line in lines))
     took, times = perf_counter() - began, sorted(tally.times)
     return {
+        "began": at,
         "rate": len(times) / took,
         "p50": 1000 * times[len(times) // 2] if times else None,
         "p99": 1000 * times[int(len(times) * 0.99)] if times else None,

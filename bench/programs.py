@@ -26,13 +26,18 @@ START_SECONDS = 180.0
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A running server. `started` is the seconds from its start to the first good answer."""
+    """A running server.
+
+    `started` is the seconds from its start to the first good answer, `base` what its paths begin with. The figures
+    count the children that there are at that moment.
+    """
 
     name: str
     port: int
     pid: int
     key: str
-    started: float
+    started: float = 0.0
+    base: str = "/v1"
 
     @property
     def memory(self) -> float:
@@ -90,6 +95,13 @@ def floor(folder: Path, film: Path) -> AbstractContextManager[Program]:
     port = free_port()
     command = [sys.executable, str(TOP / "bench" / "floor.py"), str(film), str(port)]
     return running("floor", command, folder=folder, port=port, ready="/health/ready")
+
+
+def trivial(folder: Path, size: int) -> AbstractContextManager[Program]:
+    """The server that does next to nothing, with answers of so many bytes."""
+    port = free_port()
+    command = [sys.executable, str(TOP / "bench" / "trivial.py"), str(port), str(size)]
+    return running("trivial", command, folder=folder, port=port, ready="/")
 
 
 def litellm(folder: Path, upstream: str, upstream_key: str) -> AbstractContextManager[Program]:

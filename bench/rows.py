@@ -1,23 +1,25 @@
 """Measures how cost grows with the rows of the database: `make bench-rows`.
 
-A gateway makes one video; its row is copied within the database until there are as many ended tasks as asked for.
+A gateway makes one video; its row is copied within the database until there are as many ended tasks as asked for. Then
+the poller's and the list's questions are asked of the file itself (`queries.py`), and a gateway on it is measured.
 """
 
 import argparse
 import sqlite3
 import tempfile
-from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from random import Random
 
-import compare
 import programs
+import queries
 import tables
+from calls import CREATE, LIST, RETRIEVE, finished, load
 
 from videogate import simulator
 from videogate.cli.children import child
 
+DEEP = 0.9  # how far down the list the deep page is
 SAMPLE = 2_000  # videos that are retrieved, picked by chance
 COPY = """
 WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {count})
@@ -58,25 +60,23 @@ def _copy(table: str, key: str, names: list[str], first: str, count: int) -> str
     return COPY.format(count=count, table=table, columns=", ".join(names), values=values, key=key, id=first)
 
 
-def measure(count: int, seconds: float) -> dict[str, float]:
-    """One row of the table."""
-    retrieve, page, create = (
-        next(kind for kind in compare.KINDS if kind.name == n) for n in ("retrieve", "list", "create")
-    )
+def measure(count: int, seconds: float) -> tuple[dict[str, float], dict[str, float]]:
+    """One row of each table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         quick = ["--port", "0", "--render-seconds", "0.2", "--queue-seconds", "0"]
         with child(["videogate.simulator", *quick], folder=folder, variables={}) as vendors:
             own = {**simulator.environment(vendors.url), "VIDEOGATE_SORA_POLL_INTERVAL": "0.2"}
             with programs.gateway("us", folder, own) as first:
-                compare.finished(first, 1)
-            ids = multiply(folder / "data" / "gateway.db", count)
-            size = (folder / "data" / "gateway.db").stat().st_size / programs.MIB
+                finished(first, 1)
+            path = folder / "data" / "gateway.db"
+            ids = multiply(path, count)
+            size = path.stat().st_size / programs.MIB
+            asked = queries.costs(path, sorted(set(ids)), _name(int(count * DEEP)))
             with programs.gateway("us", folder, own) as gateway:
-                asked = [b64encode(retrieve.request(gateway, each)).decode() for each in ids]
-                reads = compare.load(gateway.port, retrieve.connections, seconds, asked)
-                lists = compare.load(gateway.port, page.connections, seconds, _plan(page, gateway))
-                creates = compare.load(gateway.port, create.connections, seconds, _plan(create, gateway))
+                reads = load(gateway, RETRIEVE, ids, seconds)
+                lists = load(gateway, LIST, [""], seconds)
+                creates = load(gateway, CREATE, [""], seconds)
                 memory = gateway.memory
     return {
         "rows": count,
@@ -87,11 +87,7 @@ def measure(count: int, seconds: float) -> dict[str, float]:
         "lists/s": lists["rate"],
         "creates/s": creates["rate"],
         "memory, MiB": memory,
-    }
-
-
-def _plan(kind: compare.Kind, gateway: programs.Program) -> list[str]:
-    return [b64encode(kind.request(gateway, "")).decode()]
+    }, {"rows": count, **asked}
 
 
 def main() -> None:
@@ -101,8 +97,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     given = parser.parse_args()
     tables.heading(f"{given.seconds:g} s each")
+    asked = []
     for number, count in enumerate(given.rows):
-        tables.row(measure(count, given.seconds), first=not number)
+        figures, costs = measure(count, given.seconds)
+        tables.row(figures, first=not number)
+        asked.append(costs)
+    print()
+    for number, costs in enumerate(asked):
+        tables.row(costs, first=not number)
 
 
 if __name__ == "__main__":

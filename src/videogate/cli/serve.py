@@ -64,6 +64,7 @@ class Server(uvicorn.Server):
         if self.started:
             gc.collect()
             gc.freeze()  # what is here now stays: each later search for garbage would look through all of it
+            gc.set_threshold(20_000, 20, 20)  # by default a burst of requests is searched through again and again
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             sys.stdout.write(f"videogate ready on http://{host}:{port}\n")
             sys.stdout.flush()

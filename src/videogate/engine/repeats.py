@@ -1,7 +1,7 @@
 """Whether two requests are the same one: the fingerprint of what was asked, and old keys forgotten."""
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
 from hashlib import sha256
 from typing import Any
 
@@ -9,6 +9,7 @@ from videogate.engine.shop import Shop, log
 from videogate.store.tasks import KEY_KEPT
 from videogate.task.model import Source, TaskSpec
 
+_ASKED = tuple(each.name for each in fields(TaskSpec))
 FORGET_EVERY = 3_600.0  # seconds
 
 
@@ -20,7 +21,8 @@ def fingerprint(spec: TaskSpec) -> str:
     """
     pictures = [_present({"role": each.role, "url": each.url, "sha256": each.sha256}) for each in spec.pictures]
     # What was not given is left out: a field that a later version adds changes no fingerprint of today.
-    asked = _present({**asdict(spec), "pictures": pictures, "source": _source(spec.source)})
+    given = {name: getattr(spec, name) for name in _ASKED}
+    asked = _present({**given, "pictures": pictures, "source": _source(spec.source)})
     text = json.dumps(asked, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return sha256(text.encode()).hexdigest()
 

@@ -188,6 +188,8 @@ class Submissions:
 
     async def _take_in(self, spec: TaskSpec) -> TaskSpec:
         """Bring pictures that came among the options to their stored form, as those of the fields already are."""
+        if not spec.pictures:
+            return spec
         taken: list[Picture] = []
         try:
             for picture in spec.pictures:
@@ -223,6 +225,8 @@ def lift(spec: TaskSpec, vendor: Vendor) -> TaskSpec:
 
     Raises InvalidRequest.
     """
+    if not spec.options:
+        return spec
     flat = inputs.lift_words(inputs.lift_options(spec, vendor.option_groups), vendor.option_words)
     return inputs.lift_pictures(flat, vendor.picture_options)
 
@@ -253,4 +257,4 @@ def _shape_giver(pictures: tuple[Picture, ...]) -> Frame | None:
 
 
 def _with(fitted: Fitted, more: tuple[Adjustment, ...]) -> Fitted:
-    return replace(fitted, adjustments=(*fitted.adjustments, *more))
+    return replace(fitted, adjustments=(*fitted.adjustments, *more)) if more else fitted

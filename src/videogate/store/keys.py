@@ -1,8 +1,7 @@
 """API keys and this server's own secret."""
 
 from dataclasses import dataclass
-from hashlib import sha256
-from hmac import new as hmac
+from hmac import digest
 from secrets import token_hex, token_urlsafe
 from typing import Any
 
@@ -83,7 +82,7 @@ class KeyStore:
 
 def key_digest(server_secret: bytes, key: str) -> str:
     """What is stored and looked up in a key's place."""
-    return hmac(server_secret, key.encode(), sha256).hexdigest()
+    return digest(server_secret, key.encode(), "sha256").hex()
 
 
 def configured_id(server_secret: bytes, key: str) -> str:

@@ -1,7 +1,7 @@
 """Rows into values and back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +26,7 @@ from videogate.task.model import (
 )
 from videogate.task.state import AttemptState, TaskState
 
+_SPEC = tuple(each.name for each in fields(TaskSpec))
 Row = Mapping[str, Any] | RowMapping
 MICRO = 1_000_000
 
@@ -113,7 +114,13 @@ def to_attempt(row: Row) -> Attempt:
 
 def from_spec(spec: TaskSpec) -> dict[str, Any]:
     """A request as stored."""
-    return {**asdict(spec), "options": dict(spec.options)}
+    parts = {
+        "pictures": [asdict(each) for each in spec.pictures],
+        "source": asdict(spec.source) if spec.source else None,
+        "options": dict(spec.options),
+    }
+    # `asdict` of the whole copies each value deeply, which for a plain request is most of its time.
+    return {name: getattr(spec, name) for name in _SPEC} | parts
 
 
 def to_spec(value: Mapping[str, Any]) -> TaskSpec:

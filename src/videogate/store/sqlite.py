@@ -52,9 +52,16 @@ class Job:
 
     def run(self, connection: Connection) -> None:
         """Do the work within a savepoint of its own."""
+        raw = _raw(connection)  # SQLAlchemy's own savepoints are compiled anew each time
         try:
-            with connection.begin_nested():
+            raw.execute("SAVEPOINT job")
+            try:
                 self.result = self._work(connection)
+            except BaseException:
+                raw.execute("ROLLBACK TO job")
+                raise
+            finally:
+                raw.execute("RELEASE job")
         except Exception as error:  # noqa: BLE001 (handed to the caller)
             self.error = self.error or error
 
@@ -174,11 +181,8 @@ def _commit(connection: Connection, jobs: list[Job]) -> None:
     """Run a group in one transaction; if the transaction itself fails, everybody in it learns so."""
     try:
         with connection.begin():
-            for job in jobs:
-                job.run(connection)
-                if not _raw(connection).in_transaction:
-                    # SQLite itself gave the whole transaction up; what comes after would commit one by one.
-                    raise job.error or RuntimeError("the transaction ended before its commit")  # noqa: TRY301
+            if len(jobs) == 1 or not _together(connection, jobs):
+                _apart(connection, jobs)
     except Exception as error:
         # Disk full, database locked: each caller gets it.
         log.exception("commit_failed", jobs=len(jobs))
@@ -192,6 +196,29 @@ def _commit(connection: Connection, jobs: list[Job]) -> None:
     for loop, waiting in by_loop.items():
         with suppress(RuntimeError):  # of a loop that was closed meanwhile: nobody waits there any more
             loop.call_soon_threadsafe(_settle, waiting)
+
+
+def _together(connection: Connection, jobs: list[Job]) -> bool:
+    """Run a group without a savepoint for each. False: one of them raised, and nothing of the group is done yet."""
+    raw = _raw(connection)
+    raw.execute("SAVEPOINT together")
+    try:
+        for job in jobs:
+            job.result = job.work(connection)
+    except Exception:
+        if not raw.in_transaction:
+            raise
+        raw.execute("ROLLBACK TO together")
+        return False
+    return True
+
+
+def _apart(connection: Connection, jobs: list[Job]) -> None:
+    for job in jobs:
+        job.run(connection)
+        if not _raw(connection).in_transaction:
+            # SQLite itself gave the whole transaction up; what comes after would commit one by one.
+            raise job.error or RuntimeError("the transaction ended before its commit")
 
 
 def _away(error: BaseException, codes: Collection[int]) -> DatabaseAway | None:

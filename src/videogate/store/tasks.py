@@ -7,6 +7,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert
 
 from videogate.faultpoints import faultpoint
 from videogate.store.database import Database, one_at_a_time
+from videogate.store.direct import DirectInsert
 from videogate.store.rows import from_spec, micros, to_attempt, to_fitted, to_spec, to_task
 from videogate.store.tables import attempt, idempotency_key, task, task_request
 from videogate.task.errors import InvalidRequest
@@ -17,7 +18,10 @@ KEY_KEPT = 7 * 86_400.0  # seconds that an idempotency key counts
 RETRIED_WITHIN = 600.0  # seconds after a task's creation in which a client's own retry of it is recognised
 
 
-_INSERT_TASK, _INSERT_REQUEST, _INSERT_ATTEMPT = insert(task), insert(task_request), insert(attempt).inline()
+_INSERT_TASK = DirectInsert(insert(task))
+_INSERT_REQUEST = DirectInsert(insert(task_request))
+_INSERT_ATTEMPT = DirectInsert(insert(attempt).inline())
+_NOTHING = dict.fromkeys(task.c.keys())
 _BY_ID = select(task).where(
     task.c.id == bindparam("task_id"), task.c.owner == bindparam("owner"), task.c.deleted.is_(False)
 )
@@ -161,7 +165,7 @@ def _insert(connection: Connection, new: NewTask) -> Task:
     values = {
         "id": new.id,
         "owner": new.owner,
-        "state": TaskState.INTENT,
+        "state": TaskState.INTENT.value,
         "vendor": new.vendor,
         "account": new.account,
         "model": new.spec.model,
@@ -185,14 +189,13 @@ def _insert(connection: Connection, new: NewTask) -> Task:
         "remixed_from": _remixed(new.spec.source),
         "traceparent": new.traceparent,
     }
-    # Values beside a statement, not in it: it is then the same each time, and is not compiled and compared anew.
-    connection.execute(_INSERT_TASK, values)
+    _INSERT_TASK(connection, values)
     request = {"task_id": new.id, "spec": from_spec(new.spec), "fitted": asdict(new.fitted)}
-    connection.execute(_INSERT_REQUEST, request)
+    _INSERT_REQUEST(connection, request)
     line = {"task_id": new.id, "number": 1, "account": new.account, "client_ref": new.client_ref}
-    connection.execute(_INSERT_ATTEMPT, {**line, "state": AttemptState.PREPARED})
+    _INSERT_ATTEMPT(connection, {**line, "state": AttemptState.PREPARED.value})
     faultpoint("create.committing")
-    return to_task({**dict.fromkeys(task.c.keys()), **values})
+    return to_task({**_NOTHING, **values})
 
 
 def _remixed(source: Source | None) -> str | None:

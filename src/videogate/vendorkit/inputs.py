@@ -1,6 +1,5 @@
 """Which pictures and options of a request mean what to a model: pure functions of the request and the facts."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -162,8 +161,8 @@ def _place(pictures: Iterable[Picture], rule: PictureRule) -> list[Picture] | No
 
 def _lacks(placed: Iterable[Picture], rule: PictureRule) -> Role | None:
     """The first role that has fewer pictures than the rule asks for."""
-    have = Counter(picture.role for picture in placed)
-    return next((role for role, (least, _) in rule.counts.items() if have[role] < least), None)
+    have = [picture.role for picture in placed]
+    return next((role for role, (least, _) in rule.counts.items() if have.count(role) < least), None)
 
 
 def _role_for(picture: Picture, room: Mapping[Role, int]) -> Role | None:

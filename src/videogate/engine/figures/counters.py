@@ -4,6 +4,7 @@ An event of the log is a counter's too: `count` is called where the log is told,
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from prometheus_client import Counter, Histogram, disable_created_metrics
 
@@ -19,10 +20,16 @@ class Tally:
     def __init__(self, name: str, words: str, *labels: str) -> None:
         self.labels = labels
         self.counter = Counter(name, words, labels, registry=None)
+        self._lines: dict[tuple[object, ...], Counter] = {}
 
     def rise(self, facts: Mapping[str, object]) -> None:
         """One more, under these facts; those that are no labels are left out."""
-        self.counter.labels(*(facts[label] for label in self.labels)).inc()
+        values = tuple([facts[label] for label in self.labels])
+        # The library takes a lock and makes texts of the labels to find a line again.
+        line = self._lines.get(values)
+        if line is None:
+            line = self._lines[values] = self.counter.labels(*values)
+        line.inc()
 
 
 def _histogram(name: str, words: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
@@ -131,13 +138,18 @@ def count(event: str, **facts: object) -> None:
         tally.rise({**facts, **own})
 
 
+@cache
+def _seconds_of(route: str) -> Histogram:
+    return REQUEST_SECONDS.labels(route)
+
+
 def answered(route: str, method: str, code: int, seconds: float, body: int) -> None:
     """Count an answered request with a body of so many bytes. `route` is a template, never a path: ids are no labels.
 
     A `code` of 0 is a request that was broken off.
     """
     REQUESTS.rise({"route": route, "method": method if method in METHODS else "other", "code": code})
-    REQUEST_SECONDS.labels(route).observe(seconds)
+    _seconds_of(route).observe(seconds)
     if body:
         REQUEST_BYTES.labels(route).observe(body)
 

@@ -19,7 +19,7 @@ from videogate.task.state import TaskState
 from videogate.vendorkit.contract import Vendor
 
 TICK = 1.0  # seconds between looks at the agenda when nothing wakes the loop
-REST = 0.02  # seconds from one look to the next, at least
+REST = 0.05  # seconds from one look to the next, at least
 STEP = 5.0  # seconds that the wall clock goes back between two looks: somebody set it
 USUAL_CALL = 0.2  # seconds that a vendor's answer takes: a wished rate needs so many calls at once
 CRASH_PAUSE = 5.0  # seconds before a verb that failed on a bug of ours is tried again

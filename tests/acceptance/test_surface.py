@@ -111,6 +111,22 @@ def test_dialect_of_a_create(api: httpx.Client, path: str, headers: dict[str, st
     assert "User-Agent" in answer.headers["vary"]
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["", "limit=1", "order=asc&limit=2", "limit=2&after={id}", "limit=0", "limit=101", "order=up", "after=none"],
+)
+def test_a_list_is_the_same_whatever_else_its_query_says(
+    api: httpx.Client, finished: dict[str, Any], query: str
+) -> None:
+    """A list that is asked plainly is answered as one with a word that means nothing here, also where it is refused."""
+    path = f"/v1/videos?{query.format(**finished)}"
+    plain, other = api.get(path), api.get(f"{path}&utm=x")
+
+    assert plain.status_code == other.status_code
+    assert plain.json() == other.json()
+    assert plain.headers.keys() == other.headers.keys()
+
+
 def test_content_whole_ranges_head_and_conditions(api: httpx.Client, finished: dict[str, Any]) -> None:
     """Content comes whole or in part, byte for byte, with the headers that players and caches need."""
     path = f"/v1/videos/{finished['id']}/content"

@@ -1,4 +1,4 @@
-"""The two calls that are made most, without what the framework does for every other.
+"""The three calls that are made most, without what the framework does for every other.
 
 Its layers, the search among the routes of four prefixes and the solving of arguments cost more than the rest of a GET.
 The functions are those of `routes/videos.py`, called with the same arguments, within the same edge and with the same
@@ -6,7 +6,8 @@ answers to errors. Whatever does not look exactly like one of these calls takes 
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,31 +25,49 @@ from videogate.wire.dialect import Dialect
 
 Asked = Callable[[Request, Parts, Caller, Dialect], Awaitable[Response]]
 
-_ONE = re.compile(r"(?:/openai)?(?:/v1)?/videos/([A-Za-z0-9_-]{1,64})/?")
-_ALL = re.compile(r"(?:/openai)?(?:/v1)?/videos/?")
+_PATH = re.compile(r"(?:/openai)?(?:/v1)?/videos(?:/|/([A-Za-z0-9_-]{1,64})/?)?")
+_SHOWN = re.compile(
+    rb"(limit)=([0-9]{1,3})|(order)=(asc|desc)|(after)=([A-Za-z0-9_-]{1,64})"
+)  # what a page is asked by
+_ONE, _ALL = (
+    SimpleNamespace(path="/videos/{video_id}"),
+    SimpleNamespace(path="/videos"),
+)  # as figures and traces name it
 
 
 async def _get(request: Request, have: Parts, who: Caller, words: Dialect) -> Response:
     return await videos.get(request.path_params["video_id"], request, have, who, words)
 
 
-_CALLS: Mapping[str, tuple[re.Pattern[str], Asked, SimpleNamespace]] = {
-    "GET": (_ONE, _get, SimpleNamespace(path="/videos/{video_id}")),  # the path as figures and traces name it
-    "POST": (_ALL, videos.create, SimpleNamespace(path="/videos")),
-}
-
-
 def takes(scope: Scope) -> bool:
     """Whether this is one of the calls; says so in its scope."""
-    if scope["type"] != "http" or scope["method"] not in _CALLS:
-        return False
-    path, asked, route = _CALLS[scope["method"]]
-    found = path.fullmatch(scope["path"])
+    found = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" else None
     if found is None:
         return False
-    scope["route"], scope["asked"] = route, asked
-    scope["path_params"] = {"video_id": found[1]} if found.lastindex else {}
+    scope["path_params"] = {"video_id": found[1]} if found[1] else {}
+    match scope["method"]:
+        case "GET" if found[1]:
+            scope["route"], scope["asked"] = _ONE, _get
+        case "GET" if (shown := _page(scope["query_string"])) is not None:
+            scope["route"], scope["asked"] = _ALL, partial(videos.list_videos, **shown)
+        case "POST" if not found[1]:
+            scope["route"], scope["asked"] = _ALL, videos.create
+        case _:
+            return False
     return True
+
+
+def _page(query: bytes) -> dict[str, Any] | None:
+    """Which page a query asks for, as the route takes it; None if it says anything that the route would look at."""
+    words: dict[str, Any] = {}
+    for part in query.split(b"&") if query else ():
+        found = _SHOWN.fullmatch(part)
+        name, value = (each.decode() for each in found.groups() if each) if found else ("", "")
+        if not name or name in words:
+            return None
+        words[name] = value
+    words["limit"] = int(words.get("limit", videos.LISTED))
+    return words if words["limit"] <= videos.MOST_LISTED else None
 
 
 def answers(app: FastAPI) -> ASGIApp:

@@ -4,7 +4,7 @@ Work is given as plain functions of a connection: `await database.write(work)` r
 database.read(work)` never blocks a writer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +15,9 @@ from videogate.task.errors import Busy
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+Key = tuple[Select[Any], Mapping[str, Any]]
+"""A query that lives as long as the program and gives at most one row, and its parameters."""
+Addition = Callable[[Connection, Row | None], T]
 Observe = Callable[[int, float], None]
 """Told of a commit: how many units of work were in it, and how many seconds they took."""
 
@@ -36,11 +39,27 @@ class Database(Protocol):
         DatabaseAway while nothing can be written. Work may be run twice, its first run undone.
         """
 
+    async def add(
+        self, work: Addition[T], name: str | None = None, key: Key | None = None, *, alone: bool = False
+    ) -> T:
+        """As `write`, for work that only adds rows of its own: so it may share a transaction with others of the kind.
+
+        Args:
+            work: is given the row that `key` finds.
+            name: no other transaction that asks for it runs at the same time, as with `one_at_a_time`. Works of one
+                name are done in the order of these calls.
+            key: by what to find a row first.
+            alone: the work may have to wait for rows that others hold, so that its transaction is its own.
+        """
+
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection that cannot write. Raises DatabaseAway while nothing can be read."""
 
     async def one(self, query: Select[Any], **parameters: Any) -> Row | None:
         """The one row that a query by key gives, the cheapest way there is. Raises DatabaseAway."""
+
+    async def some(self, query: Select[Any], **parameters: Any) -> Sequence[Row]:
+        """The rows of a query that has a limit, the cheapest way there is. Raises DatabaseAway."""
 
     async def ping(self) -> None:
         """Return if a transaction can be committed; raise what keeps it from that."""
@@ -77,5 +96,17 @@ def one_at_a_time(connection: Connection, name: str) -> None:
     SQLite's write transactions run one after the other anyway.
     """
     if connection.dialect.name != "sqlite":
-        number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(number)))
+        connection.execute(select(func.pg_advisory_xact_lock(lock_number(name))))
+
+
+def find(connection: Connection, key: Key | None) -> Row | None:
+    """The row that a key finds; none without a key."""
+    if key is None:
+        return None
+    query, parameters = key
+    return connection.execute(query, parameters).mappings().one_or_none()
+
+
+def lock_number(name: str) -> int:
+    """Which of PostgreSQL's advisory locks a name stands for."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)

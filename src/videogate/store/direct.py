@@ -9,6 +9,8 @@ from typing import Any, cast
 from sqlalchemy import Connection, Dialect, Insert
 from sqlalchemy.exc import DBAPIError
 
+from videogate.store.later import later_of
+
 Process = Callable[[Any], Any] | None
 
 
@@ -34,7 +36,10 @@ class DirectInsert:
         self._compiled: dict[str, _Compiled] = {}
 
     def __call__(self, connection: Connection, row: Mapping[str, Any]) -> None:
-        """Insert a row. Raises what SQLAlchemy would, a DBAPIError."""
+        """Insert a row. Raises what SQLAlchemy would, a DBAPIError; where rows wait, when they are sent."""
+        if (later := later_of(connection)) is not None:
+            later.put(self._statement.table, row)
+            return
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:

@@ -1,34 +1,41 @@
 """PostgreSQL: many processes on many machines serve one database.
 
-Each write is a transaction of its own on one of a few connections; the server itself groups their flushes. What it
-says when it is stopped, restarted or full passes: callers get DatabaseAway and the next try finds it again.
+A write is a transaction of its own on one of a few connections, unless it may share one with others; the server itself
+groups their flushes. What it says when it is stopped, restarted or full passes: callers get DatabaseAway and the next
+try finds it again.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 from weakref import WeakSet
 
 import structlog
 from sqlalchemy import Connection, Engine, Select, create_engine, event, func, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import ArgumentError, DBAPIError, ProgrammingError
 
-from videogate.store.database import DatabaseAway, Observe, T, Work, unseen
+from videogate.store.database import Addition, DatabaseAway, Key, Observe, T, Work, unseen
+from videogate.store.gathering import Gathering
+from videogate.store.later import OPTION, Later, send_first
 from videogate.store.migrate import migrate
+from videogate.store.pg_lookups import ManyLookups
+from videogate.store.pg_troubles import AWAY, ONLY_READS, persist, state_of
 from videogate.store.rows import Row
+from videogate.store.sharing import LEFT_OUT, Share, do_shared, outcome
 
 WRITERS = 8  # connections
 READERS = 4
+LOOKUPS = 64  # in one statement, at most
+SHARES = 128  # works in one transaction, at most
 ANSWER_SECONDS = 15.0  # what a caller waits for an answer, at most
 CONNECT_SECONDS = 5
 CLOSE_SECONDS = 5.0  # what is under way gets at the end, before its connection is broken off
-TRIES = 3  # of work that another's undid, or that met a connection which had died unseen
 
 log = structlog.get_logger("videogate.store")
 
@@ -47,12 +54,6 @@ _LIVELINESS = {
     "tcp_user_timeout": 10_000,
 }
 
-# SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html (2026-11-28)
-_UNDONE = frozenset({"40001", "40P01"})  # serialization failure, deadlock: the same again may go through
-_AWAY_CLASSES = frozenset({"08", "53", "57", "58"})  # connection, resources, an operator's doing, the system
-_ONLY_READS = "25006"  # a server such as a standby; of a reader it is a mistake of ours
-_AWAY = frozenset({_ONLY_READS, "55P03"})  # and a lock that did not come
-
 
 class PostgresDatabase:
     """A PostgreSQL server.
@@ -70,10 +71,14 @@ class PostgresDatabase:
         self._readers = postgres_engine(url, read_only=True)
         self._write_pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="db-writer")
         self._read_pool = ThreadPoolExecutor(READERS, thread_name_prefix="db-reader")
+        self._lookups = ManyLookups(self._readers.dialect)
+        self._asked_for: Gathering[Key] = Gathering(self._read_pool, self._look_up, most=LOOKUPS)
+        self._shares: Gathering[Share] = Gathering(self._write_pool, self._write_shares, most=SHARES, writes=True)
         self._ahead: float | None = None  # of the server's clock, over our monotonic one
         self._lines: WeakSet[Any] = WeakSet()  # the driver's connections
         for engine in (self.engine, self._readers):
             event.listen(engine, "connect", lambda line, _record: self._lines.add(line))
+        event.listen(self.engine, "before_cursor_execute", send_first)
 
     async def write(self, work: Work[T]) -> T:
         return await _answer(self._write_pool.submit(self._write, work), writes=True)
@@ -81,8 +86,21 @@ class PostgresDatabase:
     async def read(self, work: Work[T]) -> T:
         return await _answer(self._read_pool.submit(self._read, work), writes=False)
 
+    async def add(
+        self, work: Addition[T], name: str | None = None, key: Key | None = None, *, alone: bool = False
+    ) -> T:
+        until = monotonic() + ANSWER_SECONDS
+        result: T | Future[T] = await self._shares.ask(Share(work, name, key, alone), ANSWER_SECONDS)
+        if isinstance(result, Future):
+            return await _answer(result, writes=True, seconds=until - monotonic())
+        return result
+
     async def one(self, query: Select[Any], **parameters: Any) -> Row | None:
-        return await self.read(lambda connection: connection.execute(query, parameters).mappings().one_or_none())
+        row: Row | None = await self._asked_for.ask((query, parameters), ANSWER_SECONDS)
+        return row
+
+    async def some(self, query: Select[Any], **parameters: Any) -> Sequence[Row]:
+        return await self.read(lambda connection: connection.execute(query, parameters).mappings().all())
 
     async def ping(self) -> None:
         await self.write(lambda connection: connection.execute(text("SELECT pg_current_xact_id()")).scalar())
@@ -96,29 +114,79 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         pools = (self._write_pool, self._read_pool)
-        ended = asyncio.gather(*(asyncio.to_thread(pool.shutdown) for pool in pools))
+        ended = asyncio.ensure_future(self._finish(pools))
         try:
             await asyncio.wait_for(asyncio.shield(ended), CLOSE_SECONDS)
         except TimeoutError:  # a server that hangs keeps no process from its end
             for pool in pools:
                 pool.shutdown(wait=False, cancel_futures=True)
+            for gathering in (self._shares, self._asked_for):
+                gathering.end()
             _break_off(self._lines)
             await ended
         self._readers.dispose()
         self.engine.dispose()
 
+    async def _finish(self, pools: Iterable[ThreadPoolExecutor]) -> None:
+        for gathering in (self._shares, self._asked_for):
+            await gathering.idle()
+        await asyncio.gather(*(asyncio.to_thread(pool.shutdown) for pool in pools))
+
     def _write(self, work: Work[T]) -> T:
         began = monotonic()
-        result = _persist(lambda: _transaction(self.engine, work), _AWAY)
+        result = persist(lambda: _transaction(self.engine, work), AWAY)
         self._observe(1, monotonic() - began)
         return result
+
+    def _write_shares(self, shares: list[Share]) -> list[Any]:
+        """The works' results; in place of one that is done in a transaction of its own, what comes of that."""
+
+        def work(connection: Connection) -> list[Any]:
+            return do_shared(connection, shares, self._lookups)
+
+        began = monotonic()
+        try:
+            results = persist(lambda: _transaction(self.engine, work), AWAY)
+        except DatabaseAway:
+            raise
+        except Exception:  # noqa: BLE001 (whose it is learns it alone)
+            results = [LEFT_OUT] * len(shares)
+        else:
+            if works := len(results) - results.count(LEFT_OUT):
+                self._observe(works, monotonic() - began)
+        return [
+            self._write_apart(share) if result is LEFT_OUT else result
+            for share, result in zip(shares, results, strict=True)
+        ]
+
+    def _write_apart(self, share: Share) -> Future[Any] | DatabaseAway:
+        try:
+            return self._write_pool.submit(self._write, share.apart)
+        except RuntimeError:  # this is the end
+            return DatabaseAway()
+
+    def _look_up(self, keys: list[Key]) -> list[Any]:
+        """A row or None for each key, or what is wrong with it."""
+        try:
+            return self._find(keys)
+        except DatabaseAway:
+            raise
+        except Exception:  # noqa: BLE001 (whose it is learns it alone)
+            return [outcome(partial(self._find_one, key)) for key in keys]
+
+    def _find_one(self, key: Key) -> Row | None:
+        (row,) = self._find([key])
+        return row
+
+    def _find(self, keys: list[Key]) -> list[Row | None]:
+        return self._read(lambda connection: self._lookups.find(connection, keys))
 
     def _read(self, work: Work[T]) -> T:
         def once() -> T:
             with self._readers.connect() as connection:
                 return work(connection)
 
-        return _persist(once, _AWAY - {_ONLY_READS})
+        return persist(once, AWAY - {ONLY_READS})
 
 
 def open_postgres(url: str, observe: Observe = unseen, prepare: Callable[[Engine], None] = migrate) -> PostgresDatabase:
@@ -133,10 +201,10 @@ def open_postgres(url: str, observe: Observe = unseen, prepare: Callable[[Engine
     except ModuleNotFoundError:
         raise ValueError("PostgreSQL needs its driver: pip install 'videogate[postgres]'") from None
     try:
-        _persist(lambda: prepare(database.engine), _AWAY)
+        persist(lambda: prepare(database.engine), AWAY)
     except BaseException as error:
         database.engine.dispose()
-        if isinstance(error, ProgrammingError) and _state(error) is None:
+        if isinstance(error, ProgrammingError) and state_of(error) is None:
             raise ValueError(f"it is not a URL of a database: {error.orig}") from None
         raise
     return database
@@ -157,11 +225,11 @@ def postgres_engine(url: str, *, read_only: bool = False) -> Engine:
     )
 
 
-async def _answer(running: Future[T], *, writes: bool) -> T:
+async def _answer(running: Future[T], *, writes: bool, seconds: float | None = None) -> T:
     """What a thread comes to. Who waited too long, or went away, does not take the thread with it."""
     waiting = asyncio.wrap_future(running)
     try:
-        return await asyncio.wait_for(asyncio.shield(waiting), ANSWER_SECONDS)
+        return await asyncio.wait_for(asyncio.shield(waiting), ANSWER_SECONDS if seconds is None else seconds)
     except TimeoutError:
         begun = not running.cancel()
         waiting.add_done_callback(_heard)
@@ -185,9 +253,12 @@ def _heard(waiting: "asyncio.Future[Any]") -> None:
 
 
 def _transaction(engine: Engine, work: Work[T]) -> T:
+    later = Later()
     with engine.connect() as connection:
+        connection.execution_options(**{OPTION: later})
         with connection.begin() as transaction:
             result = work(connection)
+            later.send(connection)
             try:
                 transaction.commit()
             except DBAPIError as error:
@@ -195,37 +266,6 @@ def _transaction(engine: Engine, work: Work[T]) -> T:
                     raise DatabaseAway(maybe_done=True) from error.orig
                 raise
         return result
-
-
-def _persist(once: Callable[[], T], away: Collection[str]) -> T:
-    """Do it again where that is right and may help."""
-    for tried in range(1, TRIES + 1):
-        try:
-            return once()
-        except NoConnection as error:
-            raise DatabaseAway from error
-        except DBAPIError as error:
-            # After a restart of the server each connection of the pool is dead: the first error drops them all.
-            again = error.connection_invalidated or _state(error) in _UNDONE
-            if again and tried < TRIES:
-                continue
-            if again or _passes(error, away):
-                raise DatabaseAway from error.orig
-            raise
-    raise AssertionError("unreachable")
-
-
-def _passes(error: DBAPIError, away: Collection[str]) -> bool:
-    """Whether it is the database's trouble and not a mistake of ours."""
-    state = _state(error)
-    if state is None:  # no word from a server
-        return isinstance(error, OperationalError)
-    return state in away or state[:2] in _AWAY_CLASSES
-
-
-def _state(error: DBAPIError) -> str | None:
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    return state
 
 
 def _ahead(connection: Connection) -> float:

@@ -10,7 +10,7 @@ import queue
 import sqlite3
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from videogate.faultpoints import faultpoint
-from videogate.store.database import AlreadyRunning, DatabaseAway, Observe, T, Work, unseen
+from videogate.store.database import Addition, AlreadyRunning, DatabaseAway, Key, Observe, T, Work, find, unseen
 from videogate.store.lookups import Lookups
 from videogate.store.rows import Row
 
@@ -114,6 +114,12 @@ class SqliteDatabase:
         result: T = await job.future
         return result
 
+    async def add(
+        self, work: Addition[T], name: str | None = None, key: Key | None = None, *, alone: bool = False
+    ) -> T:
+        # Here works run one after the other anyway, and all of them share transactions.
+        return await self.write(lambda connection: work(connection, find(connection, key)))
+
     async def read(self, work: Work[T]) -> T:
         return await get_running_loop().run_in_executor(self._pool, self._read, work)
 
@@ -121,7 +127,13 @@ class SqliteDatabase:
         try:
             return self._lookups.one(query, parameters)
         except sqlite3.Error:  # whatever it is: the readers wait for it, or say what it is
-            return await self.read(lambda connection: connection.execute(query, parameters).mappings().one_or_none())
+            return await self.read(lambda connection: find(connection, (query, parameters)))
+
+    async def some(self, query: Select[Any], **parameters: Any) -> Sequence[Row]:
+        try:
+            return self._lookups.some(query, parameters)
+        except sqlite3.Error:
+            return await self.read(lambda connection: connection.execute(query, parameters).mappings().all())
 
     async def ping(self) -> None:
         await self.write(lambda connection: connection.execute(text("SELECT 1")).scalar())

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, tuple_, update
 
 from videogate.faultpoints import faultpoint
-from videogate.store.database import Database, one_at_a_time
+from videogate.store.database import Database, Key, find, one_at_a_time
 from videogate.store.direct import DirectInsert
-from videogate.store.rows import from_spec, micros, to_attempt, to_fitted, to_spec, to_task
+from videogate.store.rows import Row, from_spec, micros, to_attempt, to_fitted, to_spec, to_task
 from videogate.store.tables import attempt, idempotency_key, task, task_request
 from videogate.task.errors import InvalidRequest
 from videogate.task.model import Added, Fitted, NewTask, Page, Receipt, Rework, Source, Task, TaskSpec, Trying
@@ -22,9 +22,35 @@ _INSERT_TASK = DirectInsert(insert(task))
 _INSERT_REQUEST = DirectInsert(insert(task_request))
 _INSERT_ATTEMPT = DirectInsert(insert(attempt).inline())
 _NOTHING = dict.fromkeys(task.c.keys())
+_INSERT_KEY = DirectInsert(insert(idempotency_key))
+_BY_KEY = (
+    select(task, idempotency_key.c.fingerprint.label("keyed"), idempotency_key.c.created_at.label("keyed_at"))
+    .join(idempotency_key, idempotency_key.c.task_id == task.c.id)
+    .where(idempotency_key.c.owner == bindparam("key_owner"), idempotency_key.c.digest == bindparam("digest"))
+)
 _BY_ID = select(task).where(
     task.c.id == bindparam("task_id"), task.c.owner == bindparam("owner"), task.c.deleted.is_(False)
 )
+
+
+_CREATED = select(task.c.created_at).where(task.c.id == bindparam("task_id"), task.c.owner == bindparam("owner"))
+
+
+def _page_query(*, newest_first: bool, after: bool) -> Select[Any]:
+    """An owner's tasks in order of creation, all or those that come after one."""
+    order = (task.c.created_at, task.c.id)
+    query = select(task).where(task.c.owner == bindparam("owner"), task.c.deleted.is_(False))
+    if after:
+        here, anchor = tuple_(*order), tuple_(bindparam("created"), bindparam("after"))
+        query = query.where(here < anchor if newest_first else here > anchor)
+    return query.order_by(*(column.desc() if newest_first else column for column in order)).limit(bindparam("most"))
+
+
+_PAGES = {
+    (newest_first, after): _page_query(newest_first=newest_first, after=after)
+    for newest_first in (True, False)
+    for after in (True, False)
+}
 
 
 class TaskStore:
@@ -39,7 +65,13 @@ class TaskStore:
         Where an earlier try of the same request made a task, that task comes back and none is written. Raises
         InvalidRequest if the idempotency key belongs to another request.
         """
-        added = await self._database.write(lambda connection: _add(connection, new))
+        trying = new.trying
+        added = await self._database.add(
+            lambda connection, keyed: _add(connection, new, keyed),
+            _name(trying),
+            _key(trying),
+            alone=trying.tries > 0 and not trying.idempotency,  # it may change the task of an earlier try
+        )
         faultpoint("create.committed")
         return added
 
@@ -58,9 +90,15 @@ class TaskStore:
 
     async def page(self, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Page | None:
         """The owner's tasks in order of creation, beginning after the task `after`; None if there is no such task."""
-        return await self._database.read(
-            lambda connection: _page(connection, owner, after=after, limit=limit, newest_first=newest_first)
-        )
+        begins: dict[str, Any] = {}
+        if after is not None:
+            found = await self._database.one(_CREATED, owner=owner, task_id=after)
+            if found is None:
+                return None
+            begins = {"created": found["created_at"], "after": after}
+        query = _PAGES[newest_first, after is not None]
+        rows = await self._database.some(query, owner=owner, most=limit + 1, **begins)
+        return Page(tuple(to_task(row) for row in rows[:limit]), has_more=len(rows) > limit)
 
     async def delete(self, owner: str, task_id: str, now: float) -> Task | None:
         """Hide the task from its owner; one that was never sent is cancelled. The task as it was, or None."""
@@ -82,45 +120,52 @@ class TaskStore:
         return await self._database.write(lambda connection: connection.execute(old).rowcount)
 
 
-def _add(connection: Connection, new: NewTask) -> Added:
-    made = _made_before(connection, new.trying)
+def _add(connection: Connection, new: NewTask, keyed: Row | None) -> Added:
+    """`keyed` is what the caller's key stood for so far."""
+    made = _made(connection, new.trying, keyed)
     if made is not None:
         return Added(to_task(made), new=False)
     added = _insert(connection, new)
     if new.idempotency:
-        _keep_key(connection, new)
+        _keep_key(connection, new, renewed=keyed is not None)
     return Added(added, new=True)
 
 
-def _made_before(connection: Connection, trying: Trying) -> RowMapping | None:
-    if trying.idempotency or trying.fingerprint:  # so that no other try slips in between this look and what follows
-        one_at_a_time(connection, f"{trying.owner} {trying.idempotency or trying.fingerprint}")
-    return _made_with_key(connection, trying) if trying.idempotency else _made_by_try(connection, trying)
+def _made_before(connection: Connection, trying: Trying) -> Row | None:
+    if (name := _name(trying)) is not None:  # so that no other try slips in between this look and what follows
+        one_at_a_time(connection, name)
+    return _made(connection, trying, find(connection, _key(trying)))
 
 
-def _made_with_key(connection: Connection, trying: Trying) -> RowMapping | None:
-    """The task that this caller's key stands for. A key that is old, or whose task was deleted, is free again."""
-    query = (
-        select(task, idempotency_key.c.fingerprint.label("keyed"))
-        .join(idempotency_key, idempotency_key.c.task_id == task.c.id)
-        .where(
-            idempotency_key.c.owner == trying.owner,
-            idempotency_key.c.digest == trying.idempotency,
-            idempotency_key.c.created_at >= micros(trying.at - KEY_KEPT),
-            task.c.deleted.is_(False),
-        )
-    )
-    row = connection.execute(query).mappings().one_or_none()
-    if row is not None and row["keyed"] != trying.fingerprint:
+def _made(connection: Connection, trying: Trying, keyed: Row | None) -> Row | None:
+    return _standing(keyed, trying) if trying.idempotency else _made_by_try(connection, trying)
+
+
+def _name(trying: Trying) -> str | None:
+    """What all tries of a request have in common."""
+    known_by = trying.idempotency or trying.fingerprint
+    return f"{trying.owner} {known_by}" if known_by else None
+
+
+def _key(trying: Trying) -> Key | None:
+    """By what to find the task that this caller's key was last used for."""
+    return (_BY_KEY, {"key_owner": trying.owner, "digest": trying.idempotency}) if trying.idempotency else None
+
+
+def _standing(keyed: Row | None, trying: Trying) -> Row | None:
+    """The task that a key stands for. A key that is old, or whose task was deleted, is free again."""
+    if keyed is None or keyed["deleted"] or keyed["keyed_at"] < micros(trying.at - KEY_KEPT):
+        return None
+    if keyed["keyed"] != trying.fingerprint:
         raise InvalidRequest(
             "This Idempotency-Key was used for another request. Repeat that one exactly, or use a new key.",
             param="Idempotency-Key",
             code="idempotency_key_reuse",
         )
-    return row
+    return keyed
 
 
-def _made_by_try(connection: Connection, trying: Trying) -> RowMapping | None:
+def _made_by_try(connection: Connection, trying: Trying) -> Row | None:
     """The task that the try before this one made; from now on it is this try's.
 
     Two equal requests that were both dropped find a task each: a task answers only one try of a number. The newest is
@@ -146,18 +191,18 @@ def _made_by_try(connection: Connection, trying: Trying) -> RowMapping | None:
     return row
 
 
-def _keep_key(connection: Connection, new: NewTask) -> None:
-    own = (idempotency_key.c.owner == new.owner, idempotency_key.c.digest == new.idempotency)
-    connection.execute(delete(idempotency_key).where(*own))
-    connection.execute(
-        insert(idempotency_key).values(
-            owner=new.owner,
-            digest=new.idempotency,
-            fingerprint=new.fingerprint,
-            task_id=new.id,
-            created_at=micros(new.created_at),
-        )
-    )
+def _keep_key(connection: Connection, new: NewTask, *, renewed: bool) -> None:
+    if renewed:
+        own = (idempotency_key.c.owner == new.owner, idempotency_key.c.digest == new.idempotency)
+        connection.execute(delete(idempotency_key).where(*own))
+    row = {
+        "owner": new.owner,
+        "digest": new.idempotency,
+        "fingerprint": new.fingerprint,
+        "task_id": new.id,
+        "created_at": micros(new.created_at),
+    }
+    _INSERT_KEY(connection, row)
 
 
 def _insert(connection: Connection, new: NewTask) -> Task:
@@ -204,22 +249,6 @@ def _remixed(source: Source | None) -> str | None:
 
 def _owned(owner: str, task_id: str) -> Select[Any]:
     return select(task).where(task.c.id == task_id, task.c.owner == owner, task.c.deleted.is_(False))
-
-
-def _page(connection: Connection, owner: str, *, after: str | None, limit: int, newest_first: bool) -> Page | None:
-    query = select(task).where(task.c.owner == owner, task.c.deleted.is_(False))
-    if after is not None:
-        created = connection.execute(
-            select(task.c.created_at).where(task.c.id == after, task.c.owner == owner)
-        ).scalar()
-        if created is None:
-            return None
-        here, anchor = tuple_(task.c.created_at, task.c.id), tuple_(created, after)
-        query = query.where(here < anchor if newest_first else here > anchor)
-    order = (task.c.created_at, task.c.id)
-    query = query.order_by(*(column.desc() if newest_first else column for column in order)).limit(limit + 1)
-    rows = connection.execute(query).mappings().all()
-    return Page(tuple(to_task(row) for row in rows[:limit]), has_more=len(rows) > limit)
 
 
 def _delete(connection: Connection, owner: str, task_id: str, now: float) -> Task | None:

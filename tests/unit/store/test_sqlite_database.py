@@ -5,15 +5,17 @@ import sqlite3
 import stat
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from unit.store.support import Desk, Gate, Put, opened
+from unit.store.support import Desk, Gate, Put, new_task, opened
 from videogate.app import open_database
 from videogate.settings import Settings
-from videogate.store.database import AlreadyRunning
+from videogate.store import lookups
+from videogate.store.database import AlreadyRunning, Work
 from videogate.store.sqlite import GROUP, SqliteDatabase
 
 
@@ -259,3 +261,26 @@ async def test_any_folder_name_will_do(tmp_path: Path, name: str) -> None:
 
         with closing(sqlite3.connect(folder / "gateway.db")) as raw:
             assert raw.execute("SELECT name FROM secret").fetchall() == [("a",)]
+
+
+async def test_a_long_search_does_not_hold_up_the_others(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has deleted so many videos that a page is long to find gets it all the same, from a thread apart."""
+    for number in range(300):
+        await desk.tasks.add(new_task(f"video_{number:03}"))
+    desk.sql("UPDATE task SET deleted = 1 WHERE id > 'video_001'")
+    read = asyncio.Event()
+    monkeypatch.setattr(lookups, "SECONDS", -1.0)
+    apart = desk.database.read
+
+    async def reading(work: Work[Any]) -> Any:
+        read.set()
+        return await apart(work)
+
+    monkeypatch.setattr(desk.database, "read", reading)
+
+    page = await desk.tasks.page("alice", after=None, limit=1, newest_first=True)
+
+    assert page is not None
+    assert [task.id for task in page.tasks] == ["video_001"]
+    assert page.has_more
+    assert read.is_set()

@@ -14,7 +14,6 @@ from time import monotonic, time
 import httpx
 import structlog
 from fastapi import FastAPI
-from httpx_aiohttp import AiohttpTransport
 
 from videogate import __version__, logs, traces, vendors
 from videogate.engine.callbacks import Addresses, Callbacks
@@ -51,6 +50,7 @@ from videogate.task.model import Receipt
 from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
 from videogate.vendorkit.config import VendorConfig
 from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.polls import Polls
 from videogate.web import server
 from videogate.web.auth import Keys
 from videogate.web.deps import Parts
@@ -238,7 +238,7 @@ def open_vendor(
     kind: type[Vendor],
     config: VendorConfig,
     submits: httpx.AsyncClient,
-    polls: httpx.AsyncClient,
+    polls: Polls,
     fetcher: SafeFetcher,
 ) -> Vendor:
     client = VendorClient(
@@ -343,9 +343,5 @@ def submit_client() -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(SUBMIT_SECONDS, connect=CONNECT_SECONDS))
 
 
-def poll_client() -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=256, max_keepalive_connections=64)
-    transport = AiohttpTransport(limits=limits, trust_env=False)
-    return httpx.AsyncClient(
-        transport=transport, timeout=httpx.Timeout(POLL_SECONDS, connect=CONNECT_SECONDS), trust_env=False
-    )
+def poll_client() -> Polls:
+    return Polls(connect=CONNECT_SECONDS, silence=POLL_SECONDS)

@@ -123,8 +123,11 @@ def test_a_list_is_the_same_whatever_else_its_query_says(
     plain, other = api.get(path), api.get(f"{path}&utm=x")
 
     assert plain.status_code == other.status_code
-    assert plain.json() == other.json()
     assert plain.headers.keys() == other.headers.keys()
+    one, two = plain.json(), other.json()
+    for body in (one, two):  # a video goes on meanwhile
+        body["data"] = [(video["id"], video.keys()) for video in body.get("data", ())]
+    assert one == two
 
 
 def test_content_whole_ranges_head_and_conditions(api: httpx.Client, finished: dict[str, Any]) -> None:

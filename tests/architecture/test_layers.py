@@ -62,6 +62,7 @@ PLANTS = {
 OPENERS = {
     "media/fetch.py": "this is the one fetcher of such links",
     "vendorkit/client.py": "calls a vendor's API below the base URL that the operator wrote",
+    "vendorkit/polls.py": "is what that sends polls with",
     "vendorkit/outcome.py": "knows httpx's errors, and opens nothing",
     "traces.py": "speaks to the operator's own collector",
     "app.py": "makes the clients of the vendors' APIs, and asks for the name of its own machine",
@@ -76,7 +77,7 @@ OPENERS = {
     "simulator/server.py": "names the type of a socket that it listens on",
 }
 CLIENTS = (
-    *("aiohttp", "ftplib", "http.client", "httpcore", "httpx", "httpx_aiohttp", "obstore", "openai", "pycurl"),
+    *("aiohttp", "ftplib", "http.client", "httpcore", "httpx", "obstore", "openai", "pycurl"),
     "opentelemetry.exporter",
     *("requests", "smtplib", "socket", "urllib.request", "urllib3", "websockets", "xmlrpc.client"),
 )

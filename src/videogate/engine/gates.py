@@ -123,6 +123,7 @@ class Gate:
         self._bucket = Bucket(rate)
         self._probing = False
         self._calls: deque[tuple[float, bool]] = deque()  # when a call ended, and whether it failed
+        self._failures = 0  # among them
 
     def available(self, now: float) -> int:
         """Calls that may begin at `now`."""
@@ -171,6 +172,7 @@ class Gate:
         if went.how is How.WELL:
             self.shut = None
             self._calls.clear()
+            self._failures = 0
         elif self.shut is not None:
             # What it was shut for may change; it then begins anew.
             times = self.shut.times + 1 if self.shut.how is went.how else 1
@@ -181,12 +183,13 @@ class Gate:
 
     def _count(self, now: float, *, failed: bool) -> None:
         self._calls.append((now, failed))
+        self._failures += failed
         while self._calls[0][0] <= now - WINDOW:
-            self._calls.popleft()
+            self._failures -= self._calls.popleft()[1]
 
     def _too_many(self, went: Went) -> bool:
-        failures = sum(failed for _, failed in self._calls)
-        return went.how is How.BADLY and len(self._calls) >= ENOUGH and failures >= SHARE * len(self._calls)
+        calls = len(self._calls)
+        return went.how is How.BADLY and calls >= ENOUGH and self._failures >= SHARE * calls
 
 
 def _shut(went: Went, times: int, now: float, jitter: float) -> Shut:

@@ -2,9 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from videogate.store.database import one_at_a_time
 from videogate.store.rows import among, maybe_seconds, micros, seconds, to_attempt, to_task
@@ -63,38 +78,73 @@ class Agenda:
     next_at: float | None
 
 
+# Built once: to build a statement takes several times as long as to run it.
+_NOW = bindparam("now", type_=BigInteger)
+_DUE = and_(OPEN, task.c.due_at <= _NOW, task.c.lease_until <= _NOW)
+_COUNTS = select(task.c.vendor, task.c.state, func.count()).where(_DUE).group_by(task.c.vendor, task.c.state)
+_NEXT_AT = select(func.min(task.c.due_at)).where(OPEN, task.c.due_at > _NOW)
+_LATE = (
+    select(task.c.id)
+    .where(_DUE, task.c.state == TaskState.INTENT, task.c.deadline_at <= _NOW)
+    .order_by(task.c.deadline_at)
+    .limit(_SHARE)
+)
+_LATER = attempt.alias("later")
+_NEWEST = select(attempt).where(
+    attempt.c.task_id.in_(bindparam("ids", expanding=True)),
+    ~select(_LATER.c.id).where(_LATER.c.task_id == attempt.c.task_id, _LATER.c.number > attempt.c.number).exists(),
+)
+
+
+def _taking(chosen: Select[tuple[str]]) -> ReturningUpdate[Any]:
+    """Take the chosen tasks, but for those that somebody else is taking."""
+    # Apart from the update, so that the choice is made once, whatever plan the database finds.
+    once = chosen.with_for_update(skip_locked=True).cte("chosen").prefix_with("MATERIALIZED", dialect="postgresql")
+    until = bindparam("until", type_=BigInteger)
+    return (
+        update(task)
+        .where(task.c.id.in_(select(once.c.id)))
+        .values(lease_by=bindparam("by"), lease_until=until, due_at=until, fence=task.c.fence + 1)
+        .returning(*task.c)
+    )
+
+
+@cache
+def _taking_due(states: frozenset[TaskState]) -> ReturningUpdate[Any]:
+    """Take due tasks of a lane, most overdue first."""
+    return _taking(
+        select(task.c.id)
+        .where(task.c.vendor == bindparam("lane"), task.c.state.in_(sorted(states)), _DUE)
+        .order_by(task.c.due_at)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+_TAKING_LATE = _taking(_LATE)
+
+
 def agenda(connection: Connection, now: int) -> Agenda:
     """What there is to do."""
-    ready = and_(OPEN, task.c.due_at <= now, task.c.lease_until <= now)
-    counts = connection.execute(
-        select(task.c.vendor, task.c.state, func.count()).where(ready).group_by(task.c.vendor, task.c.state)
-    )
+    counts = connection.execute(_COUNTS, {"now": now})
     due = {(vendor, TaskState(state)): count for vendor, state, count in counts}
-    later = connection.execute(select(func.min(task.c.due_at)).where(OPEN, task.c.due_at > now)).scalar()
+    later = connection.execute(_NEXT_AT, {"now": now}).scalar()
     return Agenda(due, None if later is None else seconds(later))
 
 
-def claim(connection: Connection, order: Order, worker: str, now: int, until: int) -> list[Claim]:
-    """Take due tasks of a lane, most overdue first."""
-    lane, limit = order.lane, order.most
+def claim(connection: Connection, wanted: Sequence[Order], worker: str, now: int, until: int) -> list[Claim]:
+    """Take due tasks, as many of each lane as its order says, most overdue first."""
+    return _with_attempts(connection, [row for order in wanted for row in _fill(connection, order, worker, now, until)])
+
+
+def _fill(connection: Connection, order: Order, worker: str, now: int, until: int) -> Sequence[RowMapping]:
+    limit = order.most
     if order.bound is not None:
         one_at_a_time(connection, f"jobs {order.bound.account}")
         limit = min(limit, order.bound.jobs - jobs(connection, order.bound.account, now))
     if limit <= 0:
-        return []
-    chosen = (
-        select(task.c.id)
-        .where(
-            task.c.vendor == lane.vendor,
-            OPEN,
-            task.c.state.in_(sorted(lane.states)),
-            task.c.due_at <= now,
-            task.c.lease_until <= now,
-        )
-        .order_by(task.c.due_at)
-        .limit(limit)
-    )
-    return take(connection, chosen, worker, until)
+        return ()
+    values = {"lane": order.lane.vendor, "now": now, "most": limit, "by": worker, "until": until}
+    return connection.execute(_taking_due(order.lane.states), values).mappings().all()
 
 
 def jobs(connection: Connection, account: str, now: int) -> int:
@@ -105,28 +155,15 @@ def jobs(connection: Connection, account: str, now: int) -> int:
     return connection.execute(query).scalar_one()
 
 
-def take(connection: Connection, chosen: Select[tuple[str]], worker: str, until: int) -> list[Claim]:
-    """Take the chosen tasks, but for those that somebody else is taking."""
-    # Apart from the update, so that the choice is made once, whatever plan the database finds.
-    once = chosen.with_for_update(skip_locked=True).cte("chosen").prefix_with("MATERIALIZED", dialect="postgresql")
-    rows = connection.execute(
-        update(task)
-        .where(task.c.id.in_(select(once.c.id)))
-        .values(lease_by=worker, lease_until=until, due_at=until, fence=task.c.fence + 1)
-        .returning(*task.c)
-    ).mappings()
-    return _with_attempts(connection, rows.all())
+def late(connection: Connection, now: int) -> bool:
+    """Whether there are tasks that were never sent and whose deadline has passed, whatever their vendor."""
+    return bool(connection.execute(_LATE, {"now": now}).scalars().all())
 
 
-def late(now: int) -> Select[tuple[str]]:
-    """Tasks that were never sent and whose deadline has passed, whatever their vendor; a share of them."""
-    return (
-        select(task.c.id)
-        .where(OPEN, task.c.due_at <= now, task.c.lease_until <= now)
-        .where(task.c.state == TaskState.INTENT, task.c.deadline_at <= now)
-        .order_by(task.c.deadline_at)
-        .limit(_SHARE)
-    )
+def take_late(connection: Connection, worker: str, now: int, until: int) -> list[Claim]:
+    """Take a share of them."""
+    taken = connection.execute(_TAKING_LATE, {"now": now, "by": worker, "until": until})
+    return _with_attempts(connection, taken.mappings().all())
 
 
 def unserved(connection: Connection, served: Sequence[str], waiting: str) -> Mapping[str, int]:
@@ -140,10 +177,9 @@ def unserved(connection: Connection, served: Sequence[str], waiting: str) -> Map
 
 
 def _with_attempts(connection: Connection, rows: Sequence[RowMapping]) -> list[Claim]:
-    later = attempt.alias("later")
-    newest = ~select(later.c.id).where(later.c.task_id == attempt.c.task_id, later.c.number > attempt.c.number).exists()
-    mine = attempt.c.task_id.in_([row["id"] for row in rows])
-    lines = connection.execute(select(attempt).where(mine, newest)).mappings()
+    if not rows:
+        return []
+    lines = connection.execute(_NEWEST, {"ids": [row["id"] for row in rows]}).mappings()
     by_task = {line["task_id"]: line for line in lines}
     return [_claim(row, by_task[row["id"]]) for row in rows]
 

@@ -7,9 +7,10 @@ positive evidence of a created job is kept whatever the fence says, because it w
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, bindparam, case, func, insert, or_, select, update
 
 from videogate.faultpoints import faultpoint
 from videogate.store import claims
@@ -44,21 +45,16 @@ class Ledger:
         """Take due tasks, as many of each lane as its order says, most overdue first."""
         until = micros(now + lease)
         return await self._database.write(
-            lambda connection: [
-                claim for order in wanted for claim in claims.claim(connection, order, self._worker, micros(now), until)
-            ]
+            lambda connection: claims.claim(connection, wanted, self._worker, micros(now), until)
         )
 
     async def late(self, *, now: float, lease: float) -> list[Claim]:
         """Take tasks that were never sent and whose deadline has passed, whatever their vendor; a share of them."""
-        found = await self._database.read(
-            lambda connection: connection.execute(claims.late(micros(now))).scalars().all()
-        )
-        if not found:
+        if not await self._database.read(lambda connection: claims.late(connection, micros(now))):
             return []
         until = micros(now + lease)
         return await self._database.write(
-            lambda connection: claims.take(connection, claims.late(micros(now)), self._worker, until)
+            lambda connection: claims.take_late(connection, self._worker, micros(now), until)
         )
 
     async def jobs(self, account: str, now: float) -> int:
@@ -169,15 +165,16 @@ class Ledger:
             "content_length": content.length,
             "content_sha256": content.sha256,
             "content_mime": content.mime,
-            "expires_at": case((task.c.deleted, micros(now)), else_=None if expires_at is None else micros(expires_at)),
             "size": size,
             "seconds": seconds,
             "progress": 100,
             "artifact": None,
             "waiting": None,
             "completed_at": micros(now),
+            **free(now),
         }
-        done = await self._move(lambda connection: _succeeded(connection, claim, {**values, **free(now)}))
+        kept_until = case((task.c.deleted, micros(now)), else_=None if expires_at is None else micros(expires_at))
+        done = await self._move(lambda connection: _succeeded(connection, claim, values, kept_until))
         faultpoint("finish.committed")
         return done
 
@@ -327,15 +324,25 @@ def _set(
     target: TaskState | None,
     values: Mapping[str, Any],
     *conditions: ColumnElement[bool],
+    **computed: ColumnElement[Any],
 ) -> bool:
     """Change a claimed task under its fence, and move it where the table of moves allows it."""
-    mine = and_(task.c.id == claim.task.id, task.c.fence == claim.fence)
+    change = _change(target, tuple(values))
+    if conditions or computed:
+        change = change.where(*conditions).values(computed)
+    given = {f"new_{name}": value for name, value in values.items()}
+    return connection.execute(change, {**given, "claimed": claim.task.id, "under": claim.fence}).rowcount == 1
+
+
+@cache
+def _change(target: TaskState | None, names: tuple[str, ...]) -> Update:
+    """A change of these columns. Built once for each kind of move: to build it takes longer than to run it."""
+    mine = and_(task.c.id == bindparam("claimed"), task.c.fence == bindparam("under"))
+    moved: dict[str, Any] = {name: bindparam(f"new_{name}", type_=task.c[name].type) for name in names}
     if target is None:
-        allowed, moved = OPEN, dict(values)
-    else:
-        allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
-        moved = {"state": target, **values}
-    return connection.execute(update(task).where(mine, allowed, *conditions).values(moved)).rowcount == 1
+        return update(task).where(mine, OPEN).values(moved)
+    allowed = task.c.state.in_(sorted((sources(target) | {target}) & LIVE))  # an end absorbs
+    return update(task).where(mine, allowed).values({"state": target, **moved})
 
 
 def _fetching(connection: Connection, claim: Claim, artifact: Artifact, values: Mapping[str, Any]) -> bool:
@@ -346,8 +353,8 @@ def _fetching(connection: Connection, claim: Claim, artifact: Artifact, values: 
     return moved
 
 
-def _succeeded(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> bool:
-    done = _set(connection, claim, TaskState.SUCCEEDED, values)
+def _succeeded(connection: Connection, claim: Claim, values: Mapping[str, Any], kept_until: ColumnElement[Any]) -> bool:
+    done = _set(connection, claim, TaskState.SUCCEEDED, values, expires_at=kept_until)
     faultpoint("finish.committing")
     return done
 

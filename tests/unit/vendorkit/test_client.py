@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from httpx_aiohttp import AiohttpTransport
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, U
 from videogate.vendorkit import client as module
 from videogate.vendorkit.client import Call, FilePart, Prepared, Reply, VendorClient, origin
 from videogate.vendorkit.outcome import NEVER_SENT
+from videogate.vendorkit.polls import Polls
 
 SECRET = "sk-canary-5d1f"
 GET = Call("GET", "/jobs/1")
@@ -157,7 +157,7 @@ async def serving(serve: Serve) -> AsyncIterator[str]:
 async def real(base: str) -> AsyncIterator[VendorClient]:
     """A client with the transports that the server uses."""
     submits = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(trust_env=False))
-    polls = httpx.AsyncClient(transport=AiohttpTransport(trust_env=False), trust_env=False)
+    polls = Polls(connect=5, silence=5)
     async with submits, polls:
         yield VendorClient("v", base, secrets=[SECRET], submits=submits, polls=polls, opener=SimpleNamespace())
 
@@ -218,12 +218,11 @@ BROKEN: dict[str, Serve] = {
 async def test_a_server_that_breaks_down(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """It took the request: a submit's outcome is unknown; a poll may be repeated."""
     monkeypatch.setattr(module, "SUBMIT_SECONDS", 0.3)
-    monkeypatch.setattr(module, "POLL_SECONDS", 0.3)
     async with serving(serve) as base, real(base) as client:
         with pytest.raises(OutcomeUnknown):
             await client.submit(client.prepare(POST), authorize)
         with pytest.raises(Unavailable):
-            await client.call(GET, authorize)
+            await client.call(GET, authorize, 0.3)
 
 
 async def test_nobody_is_there() -> None:
@@ -289,6 +288,96 @@ async def test_what_is_sent_is_what_was_prepared() -> None:
     assert SECRET not in repr(prepared)
 
 
+async def _sent_by(call: Call, base: str = "") -> bytes:
+    """What reaches the server of a call that may be repeated."""
+    got = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(await _request(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        await writer.drain()
+
+    async with serving(serve) as place, real(place + base) as client:
+        await client.call(call, authorize)
+    (request,) = got
+    return request
+
+
+async def test_a_poll_is_sent_as_it_was_signed() -> None:
+    """A signer saw the link letter by letter, and the bytes of the body: nothing is written otherwise on the way."""
+    link = "/jobs/a%2Fb%7e?Action=x%20y&Version=%E7%8C%AB+1&empty="
+
+    request = await _sent_by(Call("POST", link, json={"id": "猫"}))
+
+    head, _, body = request.partition(b"\r\n\r\n")
+    prepared = mocked(lambda _: httpx.Response(200)).prepare(Call("POST", link, json={"id": "猫"}))
+    assert head.split(b"\r\n")[0] == b"POST /v1" + prepared.url.partition("/v1")[2].encode() + b" HTTP/1.1"
+    assert link in prepared.url
+    assert body == prepared.content
+    assert head.lower().count(b"\r\ncontent-type: application/json") == 1
+    assert head.lower().count(b"\r\nauthorization: bearer " + SECRET.encode()) == 1
+
+
+async def test_a_poll_without_a_body_says_nothing_of_one() -> None:
+    """A GET has neither a length nor a type, and asks for JSON."""
+    head = (await _sent_by(GET)).lower()
+
+    assert b"\r\naccept: application/json\r\n" in head
+    assert b"content-" not in head
+
+
+async def test_polls_share_a_connection_and_no_cookie() -> None:
+    """The accounts of two vendors, or of one, are nobody's session."""
+    got, lines = [], 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal lines
+        lines += 1
+        for _ in range(2):
+            got.append(await _request(reader))
+            writer.write(b"HTTP/1.1 200 OK\r\nset-cookie: who=a; Path=/\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+
+    async with serving(serve) as base, real(base.replace("127.0.0.1", "localhost")) as client:
+        for _ in range(2):
+            await client.call(GET, authorize)
+
+    assert (len(got), lines) == (2, 1)
+    assert b"cookie" not in got[1].lower()
+
+
+async def test_a_packed_answer_to_a_poll_is_unpacked() -> None:
+    """It is asked for in a form that can be read."""
+    packed = gzip.compress(b'{"id": "1"}')
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nX-Twice: a\r\nX-Twice: b\r\ncontent-length: %d\r\n\r\n"
+    async with serving(_says(head % len(packed), packed)) as base, real(base) as client:
+        reply = await client.call(GET, authorize)
+
+    assert reply.json() == {"id": "1"}
+    assert reply.headers["x-twice"] == "a, b"
+
+
+async def test_every_poll_is_heard_of_with_its_status() -> None:
+    """Also one whose answer breaks off, and one that gets none."""
+    heard: list[tuple[str, ...]] = []
+    async with Polls(connect=5, silence=5) as polls, httpx.AsyncClient() as submits:
+        for serve in (BROKEN["half a body"], BROKEN["closes without a byte"]):
+            async with serving(serve) as base:
+                client = VendorClient(
+                    "v",
+                    base,
+                    secrets=[],
+                    submits=submits,
+                    polls=polls,
+                    opener=SimpleNamespace(),
+                    heard=lambda *told: heard.append(told[:3]),
+                )
+                with pytest.raises(Unavailable):
+                    await client.call(GET, authorize, op="look")
+
+    assert heard == [("v", "look", "200"), ("v", "look", "none")]
+
+
 # Requests
 
 
@@ -311,6 +400,20 @@ def test_a_call_goes_below_the_base_url() -> None:
 
         assert prepared.url == "https://api.test/v1/jobs"
         assert json.loads(prepared.content) == {"prompt": "x"}
+
+
+BASES = st.sampled_from(
+    ["https://api.test/v1/", "http://API.test:80/a b/%7e", "http://[::1]:8080", "https://ä.test/v1"]
+)
+ALPHABET = "aZ09/._-~%? =&+:@#猫"
+
+
+@given(BASES, st.text(ALPHABET, max_size=12).map("/".__add__))
+def test_a_look_is_what_httpx_would_make_of_it(base: str, path: str) -> None:
+    """Whatever its path: the short way to a request leads to the same bytes."""
+    client = mocked(lambda _: httpx.Response(200), base)
+
+    assert client.prepare(Call("GET", path)) == client._request(Call("GET", path))
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from calls import PAGE
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Select, select, update
 
 from videogate.store.claims import Lane, Order
 from videogate.store.database import Database, Work
 from videogate.store.ledger import Ledger
-from videogate.store.rows import micros
+from videogate.store.rows import Row, micros
 from videogate.store.sqlite import sqlite_engine
 from videogate.store.tables import task
 from videogate.store.tasks import TaskStore
@@ -40,6 +40,12 @@ class InPlace:
 
     async def write(self, work: Work[T]) -> T:
         return work(self._connection)
+
+    async def one(self, query: Select[Any], **parameters: Any) -> Row | None:
+        return self._connection.execute(query, parameters).mappings().one_or_none()
+
+    async def some(self, query: Select[Any], **parameters: Any) -> Sequence[Row]:
+        return self._connection.execute(query, parameters).mappings().all()
 
 
 def costs(path: Path, ids: Sequence[str], deep: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ import queue
 import sqlite3
 import threading
 from asyncio import AbstractEventLoop, Future, get_running_loop
+from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -103,14 +104,18 @@ class SqliteDatabase:
         self.engine = sqlite_engine(path)
         self._readers = sqlite_engine(path, read_only=True)
         self._lookups = Lookups(path, self._readers.dialect)
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._fresh: dict[AbstractEventLoop, list[Job]] = {}  # not yet the writer's
+        self._jobs: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="db-reader")
         self._thread = threading.Thread(target=self._write_all, name="db-writer", daemon=True)
         self._thread.start()
 
     async def write(self, work: Work[T]) -> T:
-        job = Job(work, get_running_loop())
-        self._jobs.put(job)
+        loop = get_running_loop()
+        job, fresh = Job(work, loop), self._fresh.setdefault(loop, [])
+        if not fresh:
+            loop.call_soon(self._hand_over, loop)  # waking the writer costs as much as a row: once for a turn's works
+        fresh.append(job)
         result: T = await job.future
         return result
 
@@ -145,6 +150,8 @@ class SqliteDatabase:
         """Nothing to do: there is one machine."""
 
     async def close(self) -> None:
+        for loop in list(self._fresh):
+            self._hand_over(loop)
         self._jobs.put(None)
         await get_running_loop().run_in_executor(None, self._thread.join)
         self._pool.shutdown()
@@ -161,32 +168,36 @@ class SqliteDatabase:
         except DBAPIError as error:
             raise _away(error, _AWAY) or error from error.orig
 
+    def _hand_over(self, loop: AbstractEventLoop) -> None:
+        if fresh := self._fresh.pop(loop, None):
+            self._jobs.put(fresh)
+
     def _write_all(self) -> None:
+        waiting: deque[Job] = deque()
+        last = False
         with self.engine.connect() as connection:
-            while (job := self._jobs.get()) is not None:
-                jobs, last = self._group(job)
-                began = perf_counter()
-                _commit(connection, jobs)
-                self._observe(len(jobs), perf_counter() - began)
-                if last:
-                    break
+            while waiting or not last:
+                last = self._gather(waiting) or last
+                if jobs := [waiting.popleft() for _ in range(min(GROUP, len(waiting)))]:
+                    began = perf_counter()
+                    _commit(connection, jobs)
+                    self._observe(len(jobs), perf_counter() - began)
             if self._lock is not None:
                 faultpoint("checkpointing")
                 with suppress(sqlite3.OperationalError):  # what is not moved now is moved at the next start
                     _raw(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a transaction would refuse it
 
-    def _group(self, first: Job) -> tuple[list[Job], bool]:
-        """All that is waiting, up to a group's size; and whether the end was asked for."""
-        jobs = [first]
-        while len(jobs) < GROUP:
+    def _gather(self, waiting: deque[Job]) -> bool:
+        """Add what has come; if nothing waits, wait for it. Whether the end was asked for."""
+        while len(waiting) < GROUP:
             try:
-                job = self._jobs.get_nowait()
+                jobs = self._jobs.get(block=not waiting)
             except queue.Empty:
                 break
-            if job is None:
-                return jobs, True
-            jobs.append(job)
-        return jobs, False
+            if jobs is None:
+                return True
+            waiting.extend(jobs)
+        return False
 
 
 def _commit(connection: Connection, jobs: list[Job]) -> None:

@@ -12,6 +12,7 @@ from videogate import traces
 from videogate.engine import figures
 from videogate.task.errors import NotServed
 from videogate.traces import Span
+from videogate.web.asked import Asked
 from videogate.web.cors import Around, alone
 from videogate.web.errors import bug, respond
 
@@ -34,7 +35,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
+        request = Asked(scope)
         with traces.serving(scope["method"], request.headers) as span:
             await self._answer(request, receive, send, span)
 

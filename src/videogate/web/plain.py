@@ -6,7 +6,6 @@ answers to errors. Whatever does not look exactly like one of these calls takes 
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from videogate.web.asked import Asked
 from videogate.web.auth import Caller, authenticate
 from videogate.web.deps import Parts, parts
 from videogate.web.routes import videos
 from videogate.wire import dialect
 from videogate.wire.dialect import Dialect
-
-Asked = Callable[[Request, Parts, Caller, Dialect], Awaitable[Response]]
 
 _PATH = re.compile(r"(?:/openai)?(?:/v1)?/videos(?:/|/([A-Za-z0-9_-]{1,64})/?)?")
 _SHOWN = re.compile(
@@ -75,7 +73,7 @@ def answers(app: FastAPI) -> ASGIApp:
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app
-        request = Request(scope, receive)
+        request = Asked(scope, receive)
         have = await parts(request)
         who = await authenticate(request, have.keys)
         setting: dict[str, Any] = {"of_key": who.dialect, "default": have.default_dialect}

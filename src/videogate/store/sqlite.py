@@ -9,14 +9,14 @@ import os
 import queue
 import sqlite3
 import threading
-from asyncio import AbstractEventLoop, Future, get_running_loop
+from asyncio import AbstractEventLoop, get_running_loop
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from time import perf_counter, time
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, text
@@ -24,7 +24,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from videogate.faultpoints import faultpoint
-from videogate.store.database import Addition, AlreadyRunning, DatabaseAway, Key, Observe, T, Work, find, unseen
+from videogate.store.database import Addition, AlreadyRunning, Key, Observe, T, Work, find, unseen
+from videogate.store.group_commit import AWAY, Job, away, commit, raw_of
 from videogate.store.lookups import Lookups
 from videogate.store.rows import Row
 
@@ -33,55 +34,6 @@ READERS = 4
 BUSY_SECONDS = 30.0  # how long to wait for another process that holds the database
 
 log = structlog.get_logger("videogate.store")
-
-# What SQLite says of a trouble that passes; all else is a mistake of ours, and so is a reader's "read-only".
-_AWAY = frozenset(
-    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
-)
-_PRIMARY = 0xFF  # of an extended code
-
-
-class Job:
-    """One unit of work and the caller who waits for it."""
-
-    def __init__(self, work: Work[Any], loop: AbstractEventLoop) -> None:
-        self.work = work
-        self.loop = loop
-        self.future: Future[Any] = loop.create_future()
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def run(self, connection: Connection) -> None:
-        """Do the work within a savepoint of its own."""
-        raw = _raw(connection)  # SQLAlchemy's own savepoints are compiled anew each time
-        try:
-            raw.execute("SAVEPOINT job")
-            try:
-                self.result = self._work(connection)
-            except BaseException:
-                raw.execute("ROLLBACK TO job")
-                raise
-            finally:
-                raw.execute("RELEASE job")
-        except Exception as error:  # noqa: BLE001 (handed to the caller)
-            self.error = self.error or error
-
-    def _work(self, connection: Connection) -> Any:
-        try:
-            return self.work(connection)
-        except Exception as error:
-            # When SQLite gave the transaction up, undoing the savepoint fails too, and that error says nothing.
-            self.error = error
-            raise
-
-    def settle(self) -> None:
-        """Wake the caller, in the caller's own loop."""
-        if self.future.cancelled():
-            return
-        if self.error is not None:
-            self.future.set_exception(_away(self.error, _AWAY | {sqlite3.SQLITE_READONLY}) or self.error)
-        else:
-            self.future.set_result(self.result)
 
 
 class SqliteDatabase:
@@ -166,7 +118,7 @@ class SqliteDatabase:
             with self._readers.connect() as connection:
                 return work(connection)
         except DBAPIError as error:
-            raise _away(error, _AWAY) or error from error.orig
+            raise away(error, AWAY) or error from error.orig
 
     def _hand_over(self, loop: AbstractEventLoop) -> None:
         if fresh := self._fresh.pop(loop, None):
@@ -180,12 +132,12 @@ class SqliteDatabase:
                 last = self._gather(waiting) or last
                 if jobs := [waiting.popleft() for _ in range(min(GROUP, len(waiting)))]:
                     began = perf_counter()
-                    _commit(connection, jobs)
+                    commit(connection, jobs)
                     self._observe(len(jobs), perf_counter() - began)
             if self._lock is not None:
                 faultpoint("checkpointing")
                 with suppress(sqlite3.OperationalError):  # what is not moved now is moved at the next start
-                    _raw(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a transaction would refuse it
+                    raw_of(connection).execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a transaction would refuse it
 
     def _gather(self, waiting: deque[Job]) -> bool:
         """Add what has come; if nothing waits, wait for it. Whether the end was asked for."""
@@ -198,70 +150,6 @@ class SqliteDatabase:
                 return True
             waiting.extend(jobs)
         return False
-
-
-def _commit(connection: Connection, jobs: list[Job]) -> None:
-    """Run a group in one transaction; if the transaction itself fails, everybody in it learns so."""
-    try:
-        with connection.begin():
-            if len(jobs) == 1 or not _together(connection, jobs):
-                _apart(connection, jobs)
-    except Exception as error:
-        # Disk full, database locked: each caller gets it.
-        log.exception("commit_failed", jobs=len(jobs))
-        for job in jobs:
-            job.error = error
-        if _raw(connection).in_transaction:
-            _raw(connection).rollback()  # a COMMIT that fails leaves its transaction open
-    by_loop: dict[AbstractEventLoop, list[Job]] = {}
-    for job in jobs:
-        by_loop.setdefault(job.loop, []).append(job)
-    for loop, waiting in by_loop.items():
-        with suppress(RuntimeError):  # of a loop that was closed meanwhile: nobody waits there any more
-            loop.call_soon_threadsafe(_settle, waiting)
-
-
-def _together(connection: Connection, jobs: list[Job]) -> bool:
-    """Run a group without a savepoint for each. False: one of them raised, and nothing of the group is done yet."""
-    raw = _raw(connection)
-    raw.execute("SAVEPOINT together")
-    try:
-        for job in jobs:
-            job.result = job.work(connection)
-    except Exception:
-        if not raw.in_transaction:
-            raise
-        raw.execute("ROLLBACK TO together")
-        return False
-    return True
-
-
-def _apart(connection: Connection, jobs: list[Job]) -> None:
-    for job in jobs:
-        job.run(connection)
-        if not _raw(connection).in_transaction:
-            # SQLite itself gave the whole transaction up; what comes after would commit one by one.
-            raise job.error or RuntimeError("the transaction ended before its commit")
-
-
-def _away(error: BaseException, codes: Collection[int]) -> DatabaseAway | None:
-    """What a caller is told of an error of the database's own, if it is one of these."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(cause, sqlite3.OperationalError) or cause.sqlite_errorcode & _PRIMARY not in codes:
-        return None
-    away = DatabaseAway()
-    away.__cause__ = cause
-    return away
-
-
-def _raw(connection: Connection) -> sqlite3.Connection:
-    """The driver's own connection below SQLAlchemy's."""
-    return cast("sqlite3.Connection", connection.connection.driver_connection)
-
-
-def _settle(jobs: list[Job]) -> None:
-    for job in jobs:
-        job.settle()
 
 
 def sqlite_engine(path: Path, *, read_only: bool = False) -> Engine:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from postgres import PostgresServer
 from unit.store.support import Desk, opened
 
 
@@ -20,6 +21,14 @@ async def desk(tmp_path: Path, url: str | None) -> AsyncIterator[Desk]:
     """An empty store, on each database."""
     async with opened(tmp_path, url) as made:
         yield made
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the test's own, to be stopped and killed."""
+    made = PostgresServer()
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)

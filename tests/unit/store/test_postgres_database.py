@@ -5,7 +5,7 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from threading import Barrier
 
@@ -55,14 +55,6 @@ async def far(network: Network) -> AsyncIterator[PostgresDatabase]:
     """The database, reached over the network."""
     async with database_at(network.url(PASSWORD)) as made:
         yield made
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own, to be stopped and killed."""
-    made = PostgresServer()
-    yield made
-    made.close()
 
 
 def show(setting: str) -> Callable[[Connection], object]:

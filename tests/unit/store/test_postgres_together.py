@@ -3,7 +3,7 @@
 import asyncio
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -67,14 +67,6 @@ async def desk(tmp_path: Any, database_url: str) -> AsyncIterator[Desk]:
     """The same database, to look at what is in it."""
     async with opened(tmp_path, database_url) as made:
         yield made
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """A server of the test's own, to be stopped."""
-    made = PostgresServer()
-    yield made
-    made.close()
 
 
 async def create(tasks: TaskStore, number: int, **changes: Any) -> Added:

@@ -30,6 +30,7 @@ from videogate.vendorkit.facts import (
     VideoRule,
 )
 from videogate.vendorkit.fit import lengths_in_words
+from videogate.vendorkit.lines import PlainLine
 from videogate.vendorkit.tracing import Trace
 
 DOCS = Path(__file__).parent
@@ -92,7 +93,7 @@ def opened(kind: type[Vendor]) -> Vendor:
     """A vendor with settings that lead nowhere."""
     secrets = dict.fromkeys(kind.Config.credentials(), "none")
     config = kind.Config.model_validate(secrets)
-    nowhere = httpx.AsyncClient()
+    nowhere = PlainLine(httpx.AsyncClient())
     client = VendorClient(kind.name, config.base_url, secrets=(), submits=nowhere, polls=nowhere, opener=SafeFetcher())
     return kind(config, client)
 

@@ -50,6 +50,7 @@ from videogate.task.model import Receipt
 from videogate.vendorkit.client import CONNECT_SECONDS, POLL_SECONDS, SUBMIT_SECONDS, VendorClient
 from videogate.vendorkit.config import VendorConfig
 from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.lines import PlainLine
 from videogate.vendorkit.polls import Polls
 from videogate.web import server
 from videogate.web.auth import Keys
@@ -242,7 +243,13 @@ def open_vendor(
     fetcher: SafeFetcher,
 ) -> Vendor:
     client = VendorClient(
-        kind.name, config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=fetcher, heard=asked
+        kind.name,
+        config.base_url,
+        secrets=config.secrets,
+        submits=PlainLine(submits, watched=True),
+        polls=polls,
+        opener=fetcher,
+        heard=asked,
     )
     return kind(config, client)
 

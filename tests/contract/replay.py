@@ -27,6 +27,7 @@ from videogate.task.model import Fit, Observation, Picture, Receipt, Rework, Rol
 from videogate.vendorkit.client import Download, FilePart, VendorClient
 from videogate.vendorkit.contract import Vendor
 from videogate.vendorkit.fit import NO_FOOTAGE, Footage
+from videogate.vendorkit.lines import PlainLine
 from videogate.vendorkit.order import Order, OrderPicture, OrderSource
 from videogate.vendorkit.tracing import Lost, Sighting
 from videogate.vendors import discover
@@ -120,8 +121,8 @@ def open_vendor(kind: type[Vendor], *answers: httpx.Response | Exception, **sett
         kind.name,
         config.base_url,
         secrets=config.secrets,
-        submits=httpx.AsyncClient(transport=httpx.MockTransport(wire)),
-        polls=httpx.AsyncClient(transport=httpx.MockTransport(wire)),
+        submits=PlainLine(httpx.AsyncClient(transport=httpx.MockTransport(wire))),
+        polls=PlainLine(httpx.AsyncClient(transport=httpx.MockTransport(wire))),
         opener=Opened(),
     )
     return kind(config, client, clock=lambda: NOW), wire

@@ -12,6 +12,7 @@ from videogate.task.errors import FailureCode, NotUnderstood, Throttled, Unavail
 from videogate.task.model import Receipt
 from videogate.vendorkit.client import Reply
 from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.lines import PlainLine
 
 NEEDED = {"cancel_done", "cancel_too_late", "cancel_unknown", "cancel_trouble", "poll_cancelled"}
 CANCELLING = {name: kind for name, kind in VENDORS.items() if kind.cancels}
@@ -156,7 +157,9 @@ async def test_a_cancel_goes_over_the_connections_of_polls(kind: type[Vendor]) -
     """It needs nothing of the way that submits go, which must stay free for them."""
     done = recorded(kind.name)["cancel_done"]
     vendor, _ = open_vendor(kind, done.answer)
-    await vendor.client._submits.aclose()
+    submits = vendor.client._submits
+    assert isinstance(submits, PlainLine)
+    await submits._client.aclose()
 
     assert await vendor.cancel(Receipt(done.receipt or ""))
 

@@ -27,6 +27,7 @@ from videogate.task.model import Fitted
 from videogate.vendorkit import client as module
 from videogate.vendorkit.client import Prepared, VendorClient
 from videogate.vendorkit.contract import Vendor
+from videogate.vendorkit.lines import PlainLine
 from videogate.vendorkit.order import Order
 
 SECRET = "sk-canary-77aa"
@@ -195,7 +196,12 @@ async def vendor_at(base: str) -> AsyncIterator[Vendor]:
     config = configs["sora"]
     async with app.submit_client() as submits, app.poll_client() as polls:
         client = VendorClient(
-            "sora", config.base_url, secrets=config.secrets, submits=submits, polls=polls, opener=SimpleNamespace()
+            "sora",
+            config.base_url,
+            secrets=config.secrets,
+            submits=PlainLine(submits),
+            polls=polls,
+            opener=SimpleNamespace(),
         )
         yield kinds["sora"](config, client)
 

@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 import aiohttp
 import httpx
 
-from videogate.faultpoints import armed, faultpoint
+from videogate.faultpoints import faultpoint
 from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, Unavailable
+from videogate.vendorkit.lines import Line
 from videogate.vendorkit.outcome import Submitted, of_error
-from videogate.vendorkit.polls import Polls, plain
 
 SUBMIT_SECONDS = 40.0  # the whole submit; shorter than the lease it runs under
 POLL_SECONDS = 15.0
@@ -177,14 +177,6 @@ def _nobody(_vendor: str, _op: str, _status: str, _seconds: float) -> None:
     """Hear nothing."""
 
 
-async def _pass_points(event: str, _info: Mapping[str, Any]) -> None:
-    """Pass the places within httpx; it names its own steps."""
-    if event == "connection.connect_tcp.complete":
-        faultpoint("submit.connected")
-    elif event == "http11.send_request_body.complete":
-        faultpoint("submit.sent")
-
-
 def _parts(call: Call) -> list[tuple[str, tuple[str | None, bytes, str | None]]]:
     fields = [(name, (None, value.encode(), None)) for name, value in (call.form or {}).items()]
     return [*fields, *((name, (part.name, part.content, part.mime)) for name, part in call.files)]
@@ -207,7 +199,7 @@ class VendorClient:
         vendor: for error texts.
         base_url: where its API is; `Call.path` is appended.
         secrets: values that must never leave in a text.
-        submits, polls: the HTTP clients of the two kinds of call. A server's polls go through `Polls`.
+        submits, polls: the lines of the two kinds of call.
         opener: opens results.
         heard: is told of every call of the API.
     """
@@ -218,8 +210,8 @@ class VendorClient:
         base_url: str,
         *,
         secrets: Sequence[str],
-        submits: httpx.AsyncClient,
-        polls: httpx.AsyncClient | Polls,
+        submits: Line,
+        polls: Line,
         opener: Opener,
         heard: Heard = _nobody,
     ) -> None:
@@ -260,7 +252,7 @@ class VendorClient:
         """Send once. Raises NotDelivered or OutcomeUnknown; any answer at all is returned."""
         with self._submit_errors():
             async with timeout(SUBMIT_SECONDS):
-                reply = await self._exchange("submit", self._submits, prepared, authorize, watched=armed())
+                reply = await self._exchange("submit", self._submits, prepared, authorize)
                 faultpoint("submit.replied")
                 return reply
 
@@ -271,7 +263,7 @@ class VendorClient:
         """
         try:
             async with timeout(seconds):
-                return await self._poll(op, self.prepare(call), authorize)
+                return await self._exchange(op, self._polls, self.prepare(call), authorize)
         except NETWORK_ERRORS as error:
             raise Unavailable(f"{self.vendor}: {type(error).__name__}") from error
 
@@ -296,46 +288,18 @@ class VendorClient:
             text = text.replace(secret, "[secret]")
         return _TOKEN.sub("[secret]", _QUERY.sub(r"\1?[…]", text))
 
-    async def _poll(self, op: str, prepared: Prepared, authorize: Authorize) -> Reply:
-        if not isinstance(self._polls, Polls):
-            return await self._exchange(op, self._polls, prepared, authorize)
+    async def _exchange(self, op: str, line: Line, prepared: Prepared, authorize: Authorize) -> Reply:
         headers = {**prepared.headers, **authorize(prepared)}
         status, began = NO_ANSWER, perf_counter()
         try:
-            async with self._polls.send(prepared.method, prepared.url, headers, prepared.content) as answer:
+            async with line.send(prepared.method, prepared.url, headers, prepared.content) as answer:
                 status = str(answer.status)
-                content = await _whole(answer.content.iter_any())
+                content = await _whole(answer.chunks)
         finally:
             self._heard(self.vendor, op, status, perf_counter() - began)
-        return self._reply(answer.status, plain(answer.headers), content)
-
-    async def _exchange(
-        self, op: str, client: httpx.AsyncClient, prepared: Prepared, authorize: Authorize, *, watched: bool = False
-    ) -> Reply:
-        headers = {**prepared.headers, **authorize(prepared)}
-        request = client.build_request(
-            prepared.method,
-            prepared.url,
-            headers=headers,
-            content=prepared.content,
-            extensions={"trace": _pass_points} if watched else None,
-        )
-        status, began = NO_ANSWER, perf_counter()
-        try:
-            response = await client.send(request, stream=True)
-            status = str(response.status_code)
-            try:
-                content = await _whole(response.aiter_bytes())
-            finally:
-                await response.aclose()
-        finally:
-            self._heard(self.vendor, op, status, perf_counter() - began)
-        return self._reply(response.status_code, dict(response.headers), content)
-
-    def _reply(self, status: int, headers: Mapping[str, str], content: bytes) -> Reply:
         # Redacted before it is cut: half a secret is one too.
         text = self.redact(content[: EXCERPT * 8].decode("utf-8", "replace"))
-        return Reply(status, headers, content, text[:EXCERPT])
+        return Reply(answer.status, answer.headers, content, text[:EXCERPT])
 
     @contextmanager
     def _submit_errors(self) -> Iterator[None]:

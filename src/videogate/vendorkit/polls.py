@@ -14,6 +14,8 @@ import aiohttp
 import httpx
 from yarl import URL
 
+from videogate.vendorkit.lines import Answer
+
 CONNECTIONS = 256
 IDLE_SECONDS = 5.0  # that a connection is kept
 _AGENT = f"python-httpx/{httpx.__version__}"  # as a submit says it: an account has one client
@@ -33,10 +35,8 @@ class Polls:
         self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
-    async def send(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request exactly so; its answer, whose body comes unpacked. Raises aiohttp's errors."""
+    async def send(self, method: str, url: str, headers: Mapping[str, str], content: bytes) -> AsyncIterator[Answer]:
+        """Send a request; its answer, to be read within. Raises aiohttp's errors."""
         if self._session is None:
             self._session = self._open()
         async with self._session.request(
@@ -47,7 +47,7 @@ class Polls:
             allow_redirects=False,
             timeout=self._timeout,
         ) as answer:
-            yield answer
+            yield Answer(answer.status, _by_name(answer.headers), answer.content.iter_any())
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -72,7 +72,7 @@ class Polls:
         )
 
 
-def plain(headers: Mapping[str, str]) -> dict[str, str]:
+def _by_name(headers: Mapping[str, str]) -> dict[str, str]:
     """An answer's headers by their names in small letters; what comes more than once stands in one line."""
     found: dict[str, str] = {}
     for name, value in headers.items():

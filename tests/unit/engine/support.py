@@ -40,6 +40,7 @@ from videogate.vendorkit.facts import (
     Told,
     VideoRule,
 )
+from videogate.vendorkit.lines import PlainLine
 from videogate.vendorkit.order import Order, OrderSource
 from videogate.vendorkit.tracing import Found, Lost, Sighting
 
@@ -286,7 +287,8 @@ async def scene_in(folder: Path) -> AsyncIterator[Scene]:
             ) -> AbstractAsyncContextManager[Download]:
                 return scene.open(url, headers=headers, home=home)
 
-        client = VendorClient("maker", BASE, secrets=("vendor-secret",), submits=web, polls=web, opener=Door())
+        line = PlainLine(web, watched=True)
+        client = VendorClient("maker", BASE, secrets=("vendor-secret",), submits=line, polls=line, opener=Door())
         shop = Shop(
             tasks=desk.tasks,
             ledger=desk.ledger,

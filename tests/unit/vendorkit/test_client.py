@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from videogate.task.errors import NotDelivered, NotUnderstood, OutcomeUnknown, Unavailable
 from videogate.vendorkit import client as module
 from videogate.vendorkit.client import Call, FilePart, Prepared, Reply, VendorClient, origin
+from videogate.vendorkit.lines import PlainLine
 from videogate.vendorkit.outcome import NEVER_SENT
 from videogate.vendorkit.polls import Polls
 
@@ -33,8 +34,8 @@ def authorize(_: Prepared) -> dict[str, str]:
 
 
 def mocked(handler: Callable[[httpx.Request], httpx.Response], base: str = "https://api.test/v1") -> VendorClient:
-    http = httpx.AsyncClient(transport=httpx.MockTransport(handler))
-    return VendorClient("v", base, secrets=[SECRET, ""], submits=http, polls=http, opener=SimpleNamespace())
+    line = PlainLine(httpx.AsyncClient(transport=httpx.MockTransport(handler)))
+    return VendorClient("v", base, secrets=[SECRET, ""], submits=line, polls=line, opener=SimpleNamespace())
 
 
 def failing(error: Exception) -> VendorClient:
@@ -159,7 +160,9 @@ async def real(base: str) -> AsyncIterator[VendorClient]:
     submits = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(trust_env=False))
     polls = Polls(connect=5, silence=5)
     async with submits, polls:
-        yield VendorClient("v", base, secrets=[SECRET], submits=submits, polls=polls, opener=SimpleNamespace())
+        yield VendorClient(
+            "v", base, secrets=[SECRET], submits=PlainLine(submits), polls=polls, opener=SimpleNamespace()
+        )
 
 
 async def _request(reader: asyncio.StreamReader) -> bytes:
@@ -367,7 +370,7 @@ async def test_every_poll_is_heard_of_with_its_status() -> None:
                     "v",
                     base,
                     secrets=[],
-                    submits=submits,
+                    submits=PlainLine(submits),
                     polls=polls,
                     opener=SimpleNamespace(),
                     heard=lambda *told: heard.append(told[:3]),

@@ -115,7 +115,7 @@ def moves(world: World, there: dict[str, str], states: Counter[str]) -> None:
     assert f"{total} videos, {total - done} of them under way, 1 keys, 1 webhook endpoints" in moved.stdout
     assert "1 waiting pictures" in moved.stdout
     (old,) = data.glob("gateway.db.copied-to-postgresql-*")
-    assert str(old) in moved.stdout or old.name in moved.stdout
+    assert old.name in moved.stdout
     again = command(world, "db", "copy", **there)
     assert (again.returncode, again.stderr.splitlines()) == (1, [again.stderr.rstrip()])
     assert "it was moved" in again.stderr

@@ -25,7 +25,7 @@ from videogate.store.database import one_at_a_time
 from videogate.store.rows import among, maybe_seconds, micros, seconds, to_attempt, to_task
 from videogate.store.tables import attempt, task
 from videogate.task.model import Artifact, Attempt, Task
-from videogate.task.state import LIVE, TaskState
+from videogate.task.state import LIVE, UNSETTLED, AttemptState, TaskState
 
 OPEN = among(task.c.state, LIVE)  # in the words of the index of what is due
 _SHARE = 100  # late tasks in one round
@@ -193,6 +193,13 @@ def void(connection: Connection, held: ColumnElement[bool], now: float) -> int:
     """Void leases. How many there were."""
     values = {"fence": task.c.fence + 1, **free(now)}
     return connection.execute(update(task).where(OPEN, held).values(values)).rowcount
+
+
+def begin_anew(connection: Connection, held: ColumnElement[bool], now: float) -> int:
+    """Void leases and begin every search, since whoever ran is gone. How many leases there were."""
+    lost = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.state == AttemptState.UNKNOWN)
+    connection.execute(lost.values(look_at=micros(now)))
+    return void(connection, held, now)
 
 
 def free(due_at: float) -> dict[str, Any]:

@@ -89,13 +89,8 @@ class Ledger:
 
         Returns how many leases there were.
         """
-        search = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.state == AttemptState.UNKNOWN)
-
-        def work(connection: Connection) -> int:
-            connection.execute(search.values(look_at=micros(now)))
-            return claims.void(connection, task.c.lease_until > micros(now), now)
-
-        return await self._database.write(work)
+        held = task.c.lease_until > micros(now)
+        return await self._database.write(lambda connection: claims.begin_anew(connection, held, now))
 
     async def begin_send(self, claim: Claim, *, now: float, deadline: float) -> bool:
         """Make `sending` durable: called right before the first byte leaves."""

@@ -268,7 +268,12 @@ def _transaction(engine: Engine, work: Work[T]) -> T:
         return result
 
 
+def clock_of(connection: Connection) -> float:
+    """What a server's clock says, in seconds since the epoch."""
+    return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+
+
 def _ahead(connection: Connection) -> float:
     before = monotonic()
-    server: float = connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one()
-    return float(server) - (before + monotonic()) / 2
+    server = clock_of(connection)
+    return server - (before + monotonic()) / 2

@@ -11,11 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from videogate.store import claims
 from videogate.store.backup import take_for_sent
 from videogate.store.migrate import UnknownSchema, migrate, pending
-from videogate.store.postgres import open_postgres
+from videogate.store.postgres import clock_of, open_postgres
 from videogate.store.rows import among, micros
 from videogate.store.tables import attempt, metadata, secret, task, webhook_delivery, worker
 from videogate.store.workers import LIVES
-from videogate.task.state import LIVE, UNSETTLED, AttemptState
+from videogate.task.state import LIVE
 
 BATCH = 1_000  # rows in memory
 _OWN = (secret, worker)  # what a PostgreSQL gateway that never had a task may hold
@@ -67,7 +67,7 @@ def _migrate_if_new(engine: Engine) -> None:
 def server_time(target: Engine) -> float:
     """The time by which tasks in a PostgreSQL live, in seconds since the epoch. Raises CopyError."""
     with plain(), target.connect() as connection:
-        return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+        return clock_of(connection)
 
 
 def distrust(connection: Connection, now: float) -> int:
@@ -120,9 +120,7 @@ def fill(target: Connection, source: Connection, now: float) -> Moved:
     moved = counted(source)
     if counted(target) != moved or _fences(target) != _fences(source):
         raise CopyError("PostgreSQL has not what was put into it")
-    claims.void(target, task.c.lease_until > 0, now)
-    lost = update(attempt).where(among(attempt.c.state, UNSETTLED), attempt.c.state == AttemptState.UNKNOWN)
-    target.execute(lost.values(look_at=micros(now)))
+    claims.begin_anew(target, task.c.lease_until > 0, now)
     target.execute(update(webhook_delivery).where(webhook_delivery.c.lease_until > 0).values(lease_until=0))
     target.execute(text(f"ANALYZE {_names()}"))  # before its own turn comes, PostgreSQL would plan as for empty tables
     return moved

@@ -62,6 +62,7 @@ PLANTS = {
 OPENERS = {
     "media/fetch.py": "this is the one fetcher of such links",
     "vendorkit/client.py": "calls a vendor's API below the base URL that the operator wrote",
+    "vendorkit/lines.py": "is what that sends submits with",
     "vendorkit/polls.py": "is what that sends polls with",
     "vendorkit/outcome.py": "knows httpx's errors, and opens nothing",
     "traces.py": "speaks to the operator's own collector",

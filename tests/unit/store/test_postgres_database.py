@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from threading import Barrier
 
 import psycopg
@@ -24,6 +25,7 @@ from videogate.store.postgres import WRITERS, PostgresDatabase, open_postgres
 
 COMMIT = b"COMMIT\0"
 AT_ONCE = 2.0  # seconds
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'videogate'"
 PASSWORD = "sesame-of-tests"
 
 
@@ -209,6 +211,13 @@ async def outcome(call: Awaitable[object]) -> object:
         return away
 
 
+async def until(found: Callable[[], bool]) -> None:
+    """Wait for something, a minute at most."""
+    async with asyncio.timeout(60):
+        while not found():  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.02)
+
+
 class Knocking:
     """Callers who write and read without end, and what came of each write."""
 
@@ -224,12 +233,8 @@ class Knocking:
 
     async def reached(self, trouble: type | None) -> None:
         """Wait until a write that begins from now on meets trouble, or does not."""
-        async with asyncio.timeout(60):
-            before, came = set(self.found), False
-            while not came:
-                await asyncio.sleep(0.02)
-                new = [self.found[name] for name in set(self.found) - before]
-                came = any(isinstance(each, trouble or str) for each in new)
+        before = set(self.found)
+        await until(lambda: any(isinstance(self.found[name], trouble or str) for name in set(self.found) - before))
 
     async def _knock(self, who: str) -> None:
         number = 0
@@ -290,12 +295,23 @@ async def test_a_server_that_crashes(server: PostgresServer) -> None:
     async with database_at(url) as database:
         callers = Knocking(database)
         await callers.reached(None)
-        os.kill(await database.write(pid_of), signal.SIGKILL)
+        there = [pid for (pid,) in ask(url, BACKENDS)]
+        os.kill(there[0], signal.SIGKILL)
         await callers.reached(DatabaseAway)
+        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in there))
+        await until(lambda: answers(url))
         await callers.reached(None)
         await callers.end()
 
         assert callers.told_truly(url)
+
+
+def answers(url: str) -> bool:
+    """Whether the server takes connections, as it does not until it has recovered."""
+    try:
+        return ask(url, "SELECT 1") == [(1,)]
+    except psycopg.OperationalError:
+        return False
 
 
 @pytest.mark.parametrize("heard", [True, False], ids=["answer lost", "request lost"])

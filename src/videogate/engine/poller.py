@@ -158,7 +158,8 @@ class Poller:
                 # Whoever wakes the loop does so a thousand times a second under load: one look serves them all.
                 await asyncio.sleep(min(wait, REST))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), max(0.0, wait - REST))
+                    async with asyncio.timeout(max(0.0, wait - REST)):
+                        await self._woken.wait()
 
     async def drain(self) -> None:
         """Let running sends finish, give the rest a moment, then hand every lease back."""

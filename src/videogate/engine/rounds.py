@@ -35,4 +35,5 @@ class Rounds:
                 log.exception("round_failed", work=self.name)
                 wait = AFTER_TROUBLE
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._stopped.wait()

@@ -86,7 +86,8 @@ class Watch:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="watch")
         try:
-            return await asyncio.wait_for(waiter.moved, seconds)
+            async with asyncio.timeout(seconds):
+                return await waiter.moved
         except TimeoutError:
             return False
         finally:

@@ -71,7 +71,8 @@ async def _late(world: World, fault: Fault, handle: Callable[[], Awaitable[Respo
 async def _wait(world: World, fault: Fault) -> Response | None:
     """Let the fault's delay pass. What to answer instead, if the simulator ends meanwhile."""
     try:
-        await asyncio.wait_for(world.closing.wait(), fault.delay)
+        async with asyncio.timeout(fault.delay):
+            await world.closing.wait()
     except TimeoutError:
         return None
     return Dropped()

@@ -81,10 +81,10 @@ class PostgresDatabase:
         event.listen(self.engine, "before_cursor_execute", send_first)
 
     async def write(self, work: Work[T]) -> T:
-        return await _answer(self._write_pool.submit(self._write, work), writes=True)
+        return await answer_of(self._write_pool.submit(self._write, work), writes=True)
 
     async def read(self, work: Work[T]) -> T:
-        return await _answer(self._read_pool.submit(self._read, work), writes=False)
+        return await answer_of(self._read_pool.submit(self._read, work), writes=False)
 
     async def add(
         self, work: Addition[T], name: str | None = None, key: Key | None = None, *, alone: bool = False
@@ -92,7 +92,7 @@ class PostgresDatabase:
         until = monotonic() + ANSWER_SECONDS
         result: T | Future[T] = await self._shares.ask(Share(work, name, key, alone), ANSWER_SECONDS)
         if isinstance(result, Future):
-            return await _answer(result, writes=True, seconds=until - monotonic())
+            return await answer_of(result, writes=True, seconds=until - monotonic())
         return result
 
     async def one(self, query: Select[Any], **parameters: Any) -> Row | None:
@@ -116,7 +116,8 @@ class PostgresDatabase:
         pools = (self._write_pool, self._read_pool)
         ended = asyncio.ensure_future(self._finish(pools))
         try:
-            await asyncio.wait_for(asyncio.shield(ended), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await asyncio.shield(ended)
         except TimeoutError:  # a server that hangs keeps no process from its end
             for pool in pools:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -225,12 +226,15 @@ def postgres_engine(url: str, *, read_only: bool = False) -> Engine:
     )
 
 
-async def _answer(running: Future[T], *, writes: bool, seconds: float | None = None) -> T:
+async def answer_of(running: Future[T], *, writes: bool, seconds: float | None = None) -> T:
     """What a thread comes to. Who waited too long, or went away, does not take the thread with it."""
     waiting = asyncio.wrap_future(running)
     try:
-        return await asyncio.wait_for(asyncio.shield(waiting), ANSWER_SECONDS if seconds is None else seconds)
+        async with asyncio.timeout(ANSWER_SECONDS if seconds is None else seconds):
+            return await asyncio.shield(waiting)
     except TimeoutError:
+        if waiting.done():  # at the last moment
+            return waiting.result()
         begun = not running.cancel()
         waiting.add_done_callback(_heard)
         raise DatabaseAway(maybe_done=writes and begun) from None

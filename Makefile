@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCKED := .venv/.locked
 READY := .venv/.ready
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 6
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check clients crash crash-copy bench bench-flight bench-rows bench-content bench-trouble image-rehearsal docs lock clean
@@ -20,7 +20,7 @@ serve: $(READY) ## run the gateway; settings come from .env
 	$(BIN)/videogate serve $(ARGS)
 
 test: $(READY) ## run the tests; ARGS="-k name" picks some
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

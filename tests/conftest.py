@@ -18,6 +18,25 @@ from postgres import PostgresServer
 START_SECONDS = 120.0
 
 
+class Failures:
+    """Says what failed at once: a run that is broken off has no summary."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called by pytest for each phase of each test."""
+        if report.failed:
+            self._terminal.write_line(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext[-1000:]}")
+
+
+@pytest.hookimpl(trylast=True)  # after the terminal is there
+def pytest_configure(config: pytest.Config) -> None:
+    """Called by pytest, and by each of its workers, which have no terminal."""
+    if terminal := config.pluginmanager.get_plugin("terminalreporter"):
+        config.pluginmanager.register(Failures(terminal))
+
+
 @dataclass(frozen=True)
 class Bucket:
     """An empty bucket: its URL as a setting, and the variables with which the store's library finds and opens it."""
@@ -67,7 +86,7 @@ def _wait(address: str, log: Path) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A running PostgreSQL."""
-    server = PostgresServer()
+    server = PostgresServer(synced=False)
     yield server
     server.close()
 

@@ -13,9 +13,9 @@ import httpx
 import psycopg
 import pytest
 
+from forked import Server, module
 from postgres import PostgresServer
 from videogate import simulator
-from videogate.cli.children import Child, child
 from videogate.cli.demo import picture
 
 KEY = "sk-xxxx"  # as the interface document writes it
@@ -47,19 +47,19 @@ class World:
     """A simulator with its ledger, and what it takes to start gateways against it."""
 
     folder: Path
-    vendors: Child
+    vendors: Server
     ledger: Path
     database_url: str
 
     @contextmanager
-    def gateway(self, **settings: str) -> Iterator[Child]:
+    def gateway(self, **settings: str) -> Iterator[Server]:
         """A gateway process on this world's data; settings are VIDEOGATE_* variables without the prefix."""
         found = simulator.environment(self.vendors.url)
         quick = {name.replace("_BASE_URL", "_POLL_INTERVAL"): "0.04" for name in found if name.endswith("_BASE_URL")}
         own = {"API_KEYS": f"{KEY},{OTHER}", "PORT": "0", "DATA_DIR": str(self.folder / "data"), **settings}
         own = {"DATABASE_URL": self.database_url, **own}
         variables = {**found, **quick, **{f"VIDEOGATE_{name}": value for name, value in own.items()}}
-        with child(["videogate", "serve"], folder=self.folder, variables=variables) as server:
+        with module(["videogate", "serve"], folder=self.folder, variables=variables) as server:
             yield server
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -106,7 +106,7 @@ def make_world(folder: Path, *, render_seconds: float, database_url: str = "") -
     """Start a simulator in `folder`."""
     ledger = folder / "ledger.jsonl"
     arguments = ["videogate.simulator", "--port", "0", "--ledger", str(ledger), "--render-seconds", str(render_seconds)]
-    with child(arguments, folder=folder, variables={}) as vendors:
+    with module(arguments, folder=folder, variables={}) as vendors:
         yield World(folder, vendors, ledger, database_url)
 
 
@@ -118,7 +118,7 @@ def world(tmp_path: Path, database: Callable[[], str]) -> Iterator[World]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], str]) -> Iterator[tuple[World, Child]]:
+def shared(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], str]) -> Iterator[tuple[World, Server]]:
     """One world and one gateway for all tests that leave no trace in each other's way."""
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("shared")
@@ -127,7 +127,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, database: Callable[[], str]
 
 
 @pytest.fixture(scope="session")
-def gateway(shared: tuple[World, Child]) -> str:
+def gateway(shared: tuple[World, Server]) -> str:
     """The shared gateway's URL."""
     return shared[1].url
 

@@ -14,8 +14,9 @@ import httpx
 from acceptance.conftest import KEY, OTHER
 from conftest import Bucket
 from crash import armed
-from crash.armed import Server, Strike
+from crash.armed import Strike
 from crash.cell import Vendors
+from forked import Server
 from videogate import simulator
 
 POLL_INTERVAL = 0.04

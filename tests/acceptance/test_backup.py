@@ -1,36 +1,27 @@
 """A backup of a running gateway, restored: the videos are there, and nothing is paid for twice."""
 
-import os
 import shutil
 import sqlite3
 import stat
-import subprocess
-import sys
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from subprocess import CompletedProcess
 from threading import Event, Thread
 
 import pytest
 
 from acceptance.conftest import World, ended, wait_until
 from acceptance.test_life import MODELS, assert_paid_once, client_of, create, kill, log_of
-from videogate.settings import PREFIX
+from forked import run_videogate, without_ours
 
 pytestmark = pytest.mark.databases("sqlite")  # A backup is of a SQLite file.
 
 
-def db(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+def db(world: World, *arguments: str) -> CompletedProcess[str]:
     """`videogate db …` on this world's data."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return subprocess.run(
-        [sys.executable, "-m", "videogate", "db", *arguments],
-        cwd=world.folder,
-        env={**kept, "VIDEOGATE_DATA_DIR": str(world.folder / "data")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    own = {"VIDEOGATE_DATA_DIR": str(world.folder / "data")}
+    return run_videogate("db", *arguments, folder=world.folder, environment=without_ours() | own)
 
 
 def tasks_of(path: Path) -> set[str]:

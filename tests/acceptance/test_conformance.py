@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from acceptance import other_gateway
 from acceptance.conftest import KEY, OTHER, World
 from acceptance.other_gateway import OtherGateway
+from forked import Server
 from videogate.cli import app
-from videogate.cli.children import Child
 from videogate.conformance import CHECKS, GROUPS, Session, Target, chosen, run, videos
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -78,7 +78,7 @@ def test_another_gateway_breaks_exactly_where_it_is_wrong(other: tuple[OtherGate
     assert report["videos_made"] == gateway.made <= videos(CHECKS)[1]
 
 
-def test_what_an_upstream_of_the_format_does_is_no_fault(shared: tuple[World, Child]) -> None:
+def test_what_an_upstream_of_the_format_does_is_no_fault(shared: tuple[World, Server]) -> None:
     """A server that speaks OpenAI's documents and nothing more breaks no `must`: none of them is our own invention."""
     session = Session(Target(f"{shared[0].vendors.url}/sora/v1", "simulator", patience=30))
     try:

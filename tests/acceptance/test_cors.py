@@ -8,7 +8,7 @@ import pytest
 
 from acceptance.conftest import KEY, World, ended, make_world
 from acceptance.test_surface import assert_envelope
-from videogate.cli.children import ChildFailed
+from forked import DiedAtStart
 from videogate.web.cors import sharing
 from videogate.web.middleware import Edge
 
@@ -155,7 +155,7 @@ def test_a_star_is_every_site(world: World) -> None:
 def test_what_is_no_origin_is_refused_at_the_start(world: World, origins: str) -> None:
     """A name without its scheme, a path, a pattern: the server says which setting is wrong, and does not start."""
     with (
-        pytest.raises(ChildFailed, match=r"VIDEOGATE_CORS_ORIGINS.*must be an origin"),
+        pytest.raises(DiedAtStart, match=r"VIDEOGATE_CORS_ORIGINS.*must be an origin"),
         world.gateway(CORS_ORIGINS=origins),
     ):
         pass

@@ -1,14 +1,13 @@
 """`videogate doctor` beside real servers: it finds what is wrong, pays for nothing and tells no secret."""
 
 import json
-import os
-import subprocess
-import sys
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from acceptance.conftest import KEY, World
+from forked import run_videogate, without_ours
 from videogate import simulator
 from videogate.settings import PREFIX
 
@@ -16,22 +15,15 @@ VENDORS = ("sora", "wanxiang", "kling", "jimeng", "vidu")
 WRONG = "wrong-canary-5e1d"
 
 
-def doctor(world: World, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def doctor(world: World, *arguments: str, **settings: str) -> CompletedProcess[str]:
     """Run it on this world's data and vendors."""
     own = {"API_KEYS": KEY, **settings}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     variables = simulator.environment(world.vendors.url) | {f"{PREFIX}{name}": value for name, value in own.items()}
-    return subprocess.run(
-        [sys.executable, "-m", "videogate", "doctor", *arguments],
-        cwd=world.folder,
-        env={**kept, **world.variables, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    whole = without_ours() | world.variables | variables
+    return run_videogate("doctor", *arguments, folder=world.folder, environment=whole)
 
 
-def findings(answer: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:
+def findings(answer: CompletedProcess[str]) -> dict[str, dict[str, Any]]:
     """What `--json` said, by check."""
     return {each["check"]: each for each in json.loads(answer.stdout)}
 

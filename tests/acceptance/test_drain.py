@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from acceptance.conftest import KEY, World, ended, wait_until
-from videogate.cli.children import Child
+from forked import Server
 
 AUTHORIZED = {"authorization": f"Bearer {KEY}"}
 LIMIT = 20.0  # seconds from the signal to the end, with vendors that answer
@@ -36,9 +36,9 @@ def ready(url: str) -> int:
         return 0
 
 
-def ends_well(world: World, server: Child) -> None:
+def ends_well(world: World, server: Server) -> None:
     """It ends with 0 within the limit and leaves no lease and nothing that is half sent."""
-    assert server.process.wait(LIMIT) == 0
+    assert server.ended(LIMIT) == 0
     assert world.rows("SELECT id FROM attempt WHERE state = 'sending'") == []
     assert world.rows("SELECT id FROM task WHERE lease_until > 0 OR lease_by IS NOT NULL") == []
 
@@ -79,7 +79,7 @@ def test_behind_a_load_balancer_no_request_fails(world: World) -> None:
         with load(server.url, stop) as made:
             wait_until(lambda: len(made) >= CLIENTS)
             assert ready(server.url) == 200
-            server.process.terminate()
+            server.terminate()
             wait_until(lambda: ready(server.url) == 503)
             before = len(made)
             wait_until(lambda: len(made) > before)  # it goes on all the same
@@ -112,7 +112,7 @@ def test_whoever_was_let_in_is_answered(world: World) -> None:
             waits = pool.submit(httpx.get, f"{server.url}/v1/videos/{sent}", headers=prefer, timeout=60)
             time.sleep(0.5)
 
-            server.process.terminate()
+            server.terminate()
             time.sleep(0.5)
             half.sendall(body[10:])
             half.settimeout(30)
@@ -135,12 +135,12 @@ def test_a_second_signal_ends_it_at_once(world: World) -> None:
     with world.gateway() as server:
         video = create(server.url, "hangs")
         wait_until(lambda: world.rows("SELECT id FROM attempt WHERE state = 'sending'"))
-        server.process.terminate()
+        server.terminate()
         time.sleep(1.5)
-        assert server.process.poll() is None
+        assert server.ended(0) is None
         began = time.monotonic()
-        server.process.terminate()
-        assert server.process.wait(10) == -signal.SIGTERM
+        server.terminate()
+        assert server.ended(10) == -signal.SIGTERM
         assert time.monotonic() - began < 2
     world.no_faults()
     with (

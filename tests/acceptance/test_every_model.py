@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from acceptance.conftest import World, ended
-from videogate.cli.children import Child
+from forked import Server
 from videogate.media.probe import probe
 
 pytestmark = pytest.mark.databases("sqlite")
@@ -52,7 +52,7 @@ def made(api: httpx.Client, world: World, folder: Path, prompt: str, created: ht
 
 
 @pytest.mark.parametrize("model", TEXT)
-def test_a_text_becomes_a_video(model: str, api: httpx.Client, shared: tuple[World, Child], tmp_path: Path) -> None:
+def test_a_text_becomes_a_video(model: str, api: httpx.Client, shared: tuple[World, Server], tmp_path: Path) -> None:
     """The file is what the vendor was asked for; what differs from the request is in the adjustments."""
     prompt = f"a text for {model}"
     created = api.post("/v1/videos", data={"model": model, "prompt": prompt, **TEXT[model]})
@@ -66,7 +66,7 @@ def test_a_text_becomes_a_video(model: str, api: httpx.Client, shared: tuple[Wor
 
 @pytest.mark.parametrize("model", PICTURE)
 def test_a_picture_becomes_a_video(
-    model: str, api: httpx.Client, shared: tuple[World, Child], cat: Path, tmp_path: Path
+    model: str, api: httpx.Client, shared: tuple[World, Server], cat: Path, tmp_path: Path
 ) -> None:
     """An uploaded picture reaches each vendor in the form that it takes."""
     prompt = f"a picture for {model}"
@@ -80,7 +80,7 @@ def test_a_picture_becomes_a_video(
 
 @pytest.mark.parametrize("model", TWO)
 def test_two_pictures_become_a_video(
-    model: str, api: httpx.Client, shared: tuple[World, Child], cat: Path, tmp_path: Path
+    model: str, api: httpx.Client, shared: tuple[World, Server], cat: Path, tmp_path: Path
 ) -> None:
     """A first and a last frame under their own names become one video."""
     prompt = f"two pictures for {model}"
@@ -91,7 +91,7 @@ def test_two_pictures_become_a_video(
 
 
 def test_several_references_become_a_video(
-    api: httpx.Client, shared: tuple[World, Child], cat: Path, tmp_path: Path
+    api: httpx.Client, shared: tuple[World, Server], cat: Path, tmp_path: Path
 ) -> None:
     """More pictures than frames are references, where a model takes them."""
     prompt = "three pictures"
@@ -112,7 +112,7 @@ def test_several_references_become_a_video(
     ],
 )
 def test_what_a_model_cannot_do_is_refused_before_it_costs(
-    form: dict[str, Any], count: int, param: str, hint: str, api: httpx.Client, shared: tuple[World, Child], cat: Path
+    form: dict[str, Any], count: int, param: str, hint: str, api: httpx.Client, shared: tuple[World, Server], cat: Path
 ) -> None:
     """The 400 names the parameter and a model of the same vendor that can; no vendor was asked."""
     prompt = f"impossible {form['model']}"

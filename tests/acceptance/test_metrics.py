@@ -5,12 +5,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from acceptance.conftest import KEY, World, ended, wait_until
-from videogate.cli.children import Child
+from forked import Server
 
 PROMPT = "A lighthouse called Zanzibar"
 
 
-def client_of(server: Child) -> httpx.Client:
+def client_of(server: Server) -> httpx.Client:
     """A client with a key."""
     return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}, timeout=30)
 

@@ -1,11 +1,9 @@
 """A gateway moved from SQLite to PostgreSQL and an object store, with videos in flight."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import httpx
@@ -15,7 +13,7 @@ from acceptance.conftest import KEY, World, ended, wait_until
 from acceptance.test_life import MODELS, assert_paid_once, client_of, create, kill, log_of
 from acceptance.test_webhooks import receiving
 from conftest import Bucket
-from videogate.cli.children import Child, ChildFailed
+from forked import DiedAtStart, Server, run_videogate, without_ours
 from videogate.cli.demo import picture
 from videogate.settings import PREFIX
 
@@ -27,12 +25,10 @@ LOST = {"wanxiang": "drop_after", "kling": "hang"}  # what becomes of the answer
 ORDER = {"idempotency-key": "order-1"}
 
 
-def command(world: World, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def command(world: World, *arguments: str, **settings: str) -> CompletedProcess[str]:
     """`videogate …` on this world's data."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     own = world.variables | {f"{PREFIX}{name}": value for name, value in settings.items()}
-    words = [sys.executable, "-m", "videogate", *arguments]
-    return subprocess.run(words, cwd=world.folder, env={**kept, **own}, capture_output=True, text=True, check=False)
+    return run_videogate(*arguments, folder=world.folder, environment=without_ours() | own)
 
 
 def order(client: httpx.Client) -> str:
@@ -44,7 +40,7 @@ def order(client: httpx.Client) -> str:
     return video
 
 
-def came_to(server: Child, event: str) -> set[str]:
+def came_to(server: Server, event: str) -> set[str]:
     """The tasks of which the log has an event."""
     return {line["task"] for line in log_of(server) if line["event"] == event}
 
@@ -119,7 +115,7 @@ def moves(world: World, there: dict[str, str], states: Counter[str]) -> None:
     again = command(world, "db", "copy", **there)
     assert (again.returncode, again.stderr.splitlines()) == (1, [again.stderr.rstrip()])
     assert "it was moved" in again.stderr
-    with pytest.raises(ChildFailed, match="was moved to PostgreSQL"), world.gateway():
+    with pytest.raises(DiedAtStart, match="was moved to PostgreSQL"), world.gateway():
         pass
     assert not (data / "gateway.db").exists()
 

@@ -19,7 +19,7 @@ import pytest
 
 from acceptance.conftest import KEY, OTHER, World, ended, wait_until
 from acceptance.test_life import client_of, log_of
-from videogate.cli.children import Child
+from forked import Server
 from videogate.cli.demo import picture
 
 BOB = {"authorization": f"Bearer {OTHER}"}
@@ -45,7 +45,7 @@ def error_of(answer: httpx.Response) -> tuple[int, str, str]:
 # By key
 
 
-async def test_fifty_at_once_are_one_video(shared: tuple[World, Child]) -> None:
+async def test_fifty_at_once_are_one_video(shared: tuple[World, Server]) -> None:
     """Equal requests with one key at the same moment get equal answers, and one job is paid for."""
     world, server = shared
     async with httpx.AsyncClient(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}, timeout=60) as many:
@@ -203,7 +203,7 @@ async def lossy(to: str, loss: Loss) -> AsyncIterator[tuple[str, Line]]:
 @pytest.mark.parametrize("loss", Loss)
 @pytest.mark.parametrize("upload", [False, True], ids=["json", "picture"])
 async def test_the_sdk_tries_again_and_one_video_is_paid(
-    shared: tuple[World, Child], cat: Path, loss: Loss, upload: bool
+    shared: tuple[World, Server], cat: Path, loss: Loss, upload: bool
 ) -> None:
     """An unmodified SDK whose first answer is lost tries again by itself: it gets the one video that is paid for."""
     world, server = shared
@@ -237,13 +237,13 @@ def test_nothing_is_made_for_who_has_left(world: World, form: str, missing: int)
         request = client.build_request("POST", "/v1/videos", **body)
         lines = ["POST /v1/videos HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
         there = urlsplit(server.url)
-        server.process.send_signal(signal.SIGSTOP)
+        server.send(signal.SIGSTOP)
         try:
             with socket.create_connection((there.hostname, there.port or 0)) as line:
                 sent = "\r\n".join([*lines, "", ""]).encode() + request.read()
                 line.sendall(sent[: len(sent) - missing])
         finally:
-            server.process.send_signal(signal.SIGCONT)
+            server.send(signal.SIGCONT)
         seen = wait_until(lambda: [each for each in log_of(server) if each["event"] == "request"])
 
         assert [each["status"] for each in seen] == [499]

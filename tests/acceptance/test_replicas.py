@@ -23,9 +23,10 @@ from acceptance.test_life import MODELS
 from acceptance.test_waiting_for_news import stream
 from acceptance.test_webhooks import Receiver, all_delivered, endpoint, receiving
 from conftest import Bucket
-from crash.armed import Server, Strike
+from crash.armed import Strike
 from crash.outage import outage, wrong_with
 from crash.runs import Plan
+from forked import Server
 from postgres import PostgresServer, ask
 from videogate.engine.upkeep import BEAT
 from videogate.task.state import TaskState
@@ -202,12 +203,12 @@ def test_another_worker_takes_over(site: Site, phase: str) -> None:
         client_of(answers) as a,
     ):
         made: list[str] = []
-        while not dies.died(0.3) and len(made) < 40:
+        while dies.ended(0.3) is None and len(made) < 40:
             made.append(create(a, MODELS["kling" if len(made) % 2 else "vidu"], f"number {len(made)}"))
             if phase == "queued" and len(made) == 8:
                 wait_until(lambda: _waiting(dies))
                 dies.kill()
-        assert dies.process.exitcode == -signal.SIGKILL
+        assert dies.ended(0) == -signal.SIGKILL
         killed = datetime.now(UTC)
         site.vendors.clear()
         videos = [ended(a, video, 120) for video in made]  # seconds on a busy machine
@@ -232,10 +233,10 @@ def test_a_worker_that_is_asked_to_end_hands_back_at_once(site: Site) -> None:
             wait_until(lambda: site.calls().get("kling.poll"))
             with site.replica("c", ROLE="worker"):
                 asked = time.monotonic()
-                ends.process.terminate()
+                ends.terminate()
                 assert ended(a, video, 20)["status"] == "succeeded"
                 took = time.monotonic() - asked
-        assert ends.process.exitcode == 0
+        assert ends.ended(0) == 0
 
     assert took < 9  # three of them for what runs, where a death is noticed after ten
     assert len(site.paid()) == 1
@@ -249,9 +250,8 @@ def test_a_search_that_hangs_holds_up_no_stop(site: Site) -> None:
         for number in range(3):
             create(a, "sora-2", f"number {number}")
         wait_until(lambda: site.calls().get("sora.list"))
-        searches.process.terminate()
-        assert searches.died(14)  # one search alone hangs for fifteen
-        assert searches.process.exitcode == 0
+        searches.terminate()
+        assert searches.ended(14) == 0  # one search alone hangs for fifteen
 
 
 def test_the_others_know_a_worker_from_its_start_to_its_end(site: Site) -> None:
@@ -363,9 +363,8 @@ def test_a_stop_needs_no_database(tmp_path: Path, bucket: Bucket) -> None:
             create(a, MODELS["kling"], "a lighthouse")
             wait_until(lambda: site.calls().get("kling.poll"))
             server.stop()
-            works.process.terminate()
-            assert works.died(30)
-            assert works.process.exitcode == 0
+            works.terminate()
+            assert works.ended(30) == 0
             assert [line["event"] for line in events_of(works)].count("not_given_back") >= 1
     finally:
         server.close()

@@ -12,7 +12,7 @@ import pytest
 
 from acceptance.conftest import KEY, World, ended, wait_until
 from conftest import Bucket
-from videogate.cli.children import Child
+from forked import Server, run_videogate
 from videogate.media.pictures import identify
 
 PICTURES = {"thumbnail": "image/webp", "spritesheet": "image/jpeg"}
@@ -31,7 +31,7 @@ def kept(world: World) -> list[Path]:
     return [path for path in (world.folder / "data" / "media").rglob("*") if path.is_file() and path.name != "lock"]
 
 
-def lines_of(server: Child) -> list[str]:
+def lines_of(server: Server) -> list[str]:
     return server.log.read_text("utf-8").splitlines()
 
 
@@ -62,7 +62,7 @@ def test_what_expired_while_the_gateway_was_off_goes_at_its_start(world: World) 
     """A retention that ends during an outage is caught up with, and so is a file that a crash left to nobody."""
     with world.gateway(RETENTION="2s") as server, client_of(server.url) as api:
         ended(api, create(api))
-        server.process.kill()
+        server.kill()
     stray = world.folder / "data" / "media" / "videos" / "aa" / "video_aa.mp4"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"left by a crash")
@@ -193,11 +193,9 @@ def test_a_link_stops_with_its_key(world: World) -> None:
     """A signed link works while the key in whose name it was made does, and not a few seconds longer."""
 
     def keys(*arguments: str) -> str:
-        command = [sys.executable, "-m", "videogate", "keys", *arguments]
-        variables = {"PATH": "/usr/bin", **world.variables}
-        return subprocess.run(
-            command, cwd=world.folder, env=variables, capture_output=True, text=True, check=True
-        ).stdout
+        done = run_videogate("keys", *arguments, folder=world.folder, environment=world.variables)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     with world.gateway() as server:
         made = keys("create", "somebody")

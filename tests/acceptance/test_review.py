@@ -1,28 +1,20 @@
 """What an operator does about a submit of which nobody knows what became of it."""
 
 import os
-import subprocess
-import sys
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
 
 from acceptance.conftest import KEY, World, ended
+from forked import run_videogate
 
 MODEL = "jimeng_vgfm_t2v_l20"  # of a vendor that cannot be asked
 
 
-def command(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(world: World, *arguments: str) -> CompletedProcess[str]:
     """`videogate tasks …` beside the running server."""
-    variables = {**os.environ, **world.variables}
-    return subprocess.run(
-        [sys.executable, "-m", "videogate", "tasks", *arguments],
-        cwd=world.folder,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_videogate("tasks", *arguments, folder=world.folder, environment={**os.environ, **world.variables})
 
 
 @pytest.fixture(autouse=True)

@@ -267,7 +267,7 @@ def test_health_asks_no_vendor(api: httpx.Client, shared: Any) -> None:
     world, server = shared
     assert httpx.get(f"{server.url}/health/live").json() == {"status": "ok"}
     assert httpx.get(f"{server.url}/health/ready").status_code == 200
-    assert world.vendors.process.poll() is None
+    assert world.vendors.ended(0) is None
 
 
 def test_request_id_is_given_or_kept(api: httpx.Client) -> None:

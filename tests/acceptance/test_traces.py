@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from acceptance.conftest import KEY, World, ended
-from videogate.cli.children import Child
+from forked import Server
 
 pytestmark = pytest.mark.databases("sqlite")  # what is stored of a trace is one column
 
@@ -97,7 +97,7 @@ def facts(span: Span) -> dict[str, Any]:
     return {each.key: each.value.string_value or each.value.int_value for each in span.attributes}
 
 
-def make_video(server: Child, model: str = "kling-v1", **headers: str) -> dict[str, Any]:
+def make_video(server: Server, model: str = "kling-v1", **headers: str) -> dict[str, Any]:
     """Make a video and read it."""
     with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {KEY}"}, timeout=30) as client:
         body = {"model": model, "prompt": PROMPT}
@@ -108,7 +108,7 @@ def make_video(server: Child, model: str = "kling-v1", **headers: str) -> dict[s
     return video
 
 
-def log_of(server: Child) -> list[dict[str, Any]]:
+def log_of(server: Server) -> list[dict[str, Any]]:
     """The server's log; every line is JSON."""
     return [json.loads(line) for line in server.log.read_text("utf-8").splitlines()]
 
@@ -228,8 +228,8 @@ def test_a_collector_in_trouble_costs_nothing(world: World, monkeypatch: pytest.
             assert time.monotonic() - began < 2
             assert make_video(server)["status"] == "succeeded"
             began = time.monotonic()
-            server.process.terminate()
-            assert server.process.wait(20) == 0
+            server.terminate()
+            assert server.ended(20) == 0
             assert time.monotonic() - began < 15
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from acceptance.conftest import KEY, OTHER, World, ended, wait_until
 from acceptance.test_life import client_of, kill
-from videogate.cli.children import Child
+from forked import Server
 from videogate.media.probe import probe
 
 # The SDK marks its video methods as deprecated since OpenAI's own service ended.
@@ -60,7 +60,7 @@ def client(gateway: str) -> Iterator[openai.OpenAI]:
 
 
 @pytest.fixture(scope="module")
-def source(shared: tuple[World, Child]) -> dict[str, Any]:
+def source(shared: tuple[World, Server]) -> dict[str, Any]:
     """A completed video of the upstream that can do everything."""
     with client_of(shared[1]) as api:
         return make(api, "a source", seconds="4")
@@ -69,7 +69,7 @@ def source(shared: tuple[World, Child]) -> dict[str, Any]:
 # By the SDK
 
 
-def test_remix(shared: tuple[World, Child], client: openai.OpenAI, source: dict[str, Any]) -> None:
+def test_remix(shared: tuple[World, Server], client: openai.OpenAI, source: dict[str, Any]) -> None:
     """The SDK's `remix` makes a video of the source's size and length that names it; the upstream gets its own id."""
     world, _ = shared
 
@@ -84,7 +84,7 @@ def test_remix(shared: tuple[World, Child], client: openai.OpenAI, source: dict[
 
 @pytest.mark.parametrize("form", ["form", "json"])
 def test_edit_and_extend(
-    shared: tuple[World, Child], client: openai.OpenAI, source: dict[str, Any], form: str, tmp_path: Path
+    shared: tuple[World, Server], client: openai.OpenAI, source: dict[str, Any], form: str, tmp_path: Path
 ) -> None:
     """The SDK's `edit` and `extend` by id: an edit keeps the length, an extension is as long as both parts together."""
     world, _ = shared
@@ -110,7 +110,7 @@ def test_edit_and_extend(
         assert line(world, prompt)["source"] == line(world, "a source")["id"]
 
 
-def test_a_file(shared: tuple[World, Child], client: openai.OpenAI, source: dict[str, Any]) -> None:
+def test_a_file(shared: tuple[World, Server], client: openai.OpenAI, source: dict[str, Any]) -> None:
     """A film goes up as it is, with the default model; nothing of it stays here once it is sent."""
     world, _ = shared
     film = client.videos.download_content(source["id"]).content
@@ -132,7 +132,7 @@ def test_a_file(shared: tuple[World, Child], client: openai.OpenAI, source: dict
     [("kling-v1", None, "10"), ("viduq1", "viduq2-pro", "9"), ("viduq2", "viduq2-turbo", "8")],
 )
 def test_an_extension(
-    api: httpx.Client, shared: tuple[World, Child], made_by: str, model: str | None, total: str
+    api: httpx.Client, shared: tuple[World, Server], made_by: str, model: str | None, total: str
 ) -> None:
     """A vendor's own video goes on, and the longer one again; each time the vendor is told its id of it."""
     world, _ = shared
@@ -175,7 +175,7 @@ def test_without_a_public_address_no_link_is_given(api: httpx.Client, source: di
     assert "VIDEOGATE_PUBLIC_URL" in answer.json()["error"]["message"]
 
 
-def test_who_cannot_names_who_can(api: httpx.Client, shared: tuple[World, Child], source: dict[str, Any]) -> None:
+def test_who_cannot_names_who_can(api: httpx.Client, shared: tuple[World, Server], source: dict[str, Any]) -> None:
     """A model that makes nothing of a video, or not of this one, is a 400 with those that do; nothing is paid."""
     world, _ = shared
     jimeng = make(api, "cannot", model="jimeng_vgfm_t2v_l20")
@@ -193,7 +193,7 @@ def test_who_cannot_names_who_can(api: httpx.Client, shared: tuple[World, Child]
     assert len(world.paid()) == paid
 
 
-def test_a_file_for_who_takes_none(api: httpx.Client, shared: tuple[World, Child], source: dict[str, Any]) -> None:
+def test_a_file_for_who_takes_none(api: httpx.Client, shared: tuple[World, Server], source: dict[str, Any]) -> None:
     """A model that takes ids alone is a 400 that says so; what is no film, or nothing at all, is one, too."""
     world, _ = shared
     film = api.get(f"/v1/videos/{source['id']}/content").content
@@ -253,7 +253,7 @@ def test_what_is_not_completed_is_no_source(world: World) -> None:
 # Once
 
 
-def test_a_repeated_request_is_one_video(api: httpx.Client, shared: tuple[World, Child]) -> None:
+def test_a_repeated_request_is_one_video(api: httpx.Client, shared: tuple[World, Server]) -> None:
     """A key, or the SDK's count of tries, makes one video, in whichever form the source is named, gone since or not."""
     world, _ = shared
     first, other = make(api, "once"), make(api, "another")

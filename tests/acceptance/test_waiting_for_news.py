@@ -130,7 +130,7 @@ def test_a_stream_ends_when_its_video_is_deleted_and_when_the_server_stops(world
         with client_of(server.url) as other:
             following = stream(other, second)
             assert next(following)["event"] == "video.queued"
-            server.process.terminate()
+            server.terminate()
             assert [event for event in following if "event" in event] == []
 
 

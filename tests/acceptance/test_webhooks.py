@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ import openai
 import pytest
 
 from acceptance.conftest import KEY, OTHER, World, ended, make_world, wait_until
-from videogate.cli.children import Child
+from forked import Server, run_videogate
 
 BOTH: list[Any] = ["video.completed", "video.failed"]
 TOKEN = "token=secretly-known"  # in a receiver's link
@@ -127,17 +125,17 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 @contextmanager
-def gateway(world: World, **settings: str) -> Iterator[Child]:
+def gateway(world: World, **settings: str) -> Iterator[Server]:
     """A gateway that may reach receivers on this machine."""
     with world.gateway(FETCH_ALLOW_PRIVATE="true", **settings) as server:
         yield server
 
 
-def api_of(server: Child, key: str = KEY) -> httpx.Client:
+def api_of(server: Server, key: str = KEY) -> httpx.Client:
     return httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {key}"}, timeout=30)
 
 
-def sdk_of(server: Child, key: str = KEY) -> openai.OpenAI:
+def sdk_of(server: Server, key: str = KEY) -> openai.OpenAI:
     return openai.OpenAI(api_key=key, base_url=f"{server.url}/v1", max_retries=0)
 
 
@@ -179,19 +177,12 @@ def command(world: World, *arguments: str, code: int = 0) -> str:
         "VIDEOGATE_FETCH_ALLOW_PRIVATE": "true",
         "VIDEOGATE_API_KEYS": f"{KEY},{OTHER}",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "videogate", *arguments],
-        cwd=world.folder,
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_videogate(*arguments, folder=world.folder, environment=variables)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
 
-def assert_told_to_no_log(server: Child, *secrets: str) -> None:
+def assert_told_to_no_log(server: Server, *secrets: str) -> None:
     """No line of the server's log has any of these."""
     text = server.log.read_text("utf-8")
     assert "webhook_delivered" in text
@@ -287,8 +278,8 @@ def test_a_restart_delivers_what_was_under_way(world: World, receiver: Receiver,
         made = endpoint(api, receiver.url("/hang"))
         video = create(api)
         (first,) = wait_until(lambda: receiver.told("/hang", video))
-        server.process.send_signal(end)
-        server.process.wait(30)
+        server.send(end)
+        server.ended(30)
     receiver.released.set()
     with gateway(world) as server, api_of(server) as api:
         wait_until(lambda: len(receiver.at("/hang")) == 2)
@@ -302,8 +293,7 @@ def test_what_ended_while_nobody_could_tell_is_told(world: World, receiver: Rece
         endpoint(api, receiver.url("/hook"))
         videos = [create(api, prompt=f"film {number}") for number in range(3)]
         ended(api, videos[0])
-        server.process.kill()
-        server.process.wait(30)
+        server.kill()
     with gateway(world) as server, api_of(server) as api:
         for video in videos:
             ended(api, video)
@@ -478,6 +468,7 @@ def test_a_receiver_that_is_gone_is_left_alone(world: World, receiver: Receiver)
         refused = api.post(f"{path}/deliveries/{delivery['id']}/resend")
         assert refused.json()["error"]["code"] == "endpoint_disabled"
         ended(api, create(api))
+        wait_until(lambda: not world.rows("SELECT event_id FROM event_untold"))  # its end has been dealt with
         assert "disabled" in command(world, "webhooks", "list")
 
         assert api.post(path, json={"enabled": True}).json()["enabled"]

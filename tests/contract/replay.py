@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from email import message_from_bytes
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args
@@ -68,8 +69,9 @@ class Exchange:
         return httpx.Response(self.response["status"], headers=self.response.get("headers"), json=self.response["json"])
 
 
-def recorded(vendor: str) -> dict[str, Exchange]:
-    """A vendor's exchanges, by case."""
+@cache
+def recorded(vendor: str) -> Mapping[str, Exchange]:
+    """A vendor's exchanges, by case. They are everybody's: who changes one changes a copy."""
     files = sorted((EXCHANGES / vendor).glob("*.json"))
     return {file.stem: Exchange(vendor, file.stem, **json.loads(file.read_text())) for file in files}
 

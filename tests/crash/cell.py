@@ -17,8 +17,9 @@ from typing import Any
 import httpx
 
 from crash import armed
-from crash.armed import DiedAtStart, Server, Strike
+from crash.armed import Strike
 from crash.judge import Books, Finding, Kind, ambiguous, judge, read, rows
+from forked import DiedAtStart, Server
 from videogate import simulator
 
 POINTS = (
@@ -200,11 +201,10 @@ def _die(made: Vendors, folder: Path, callers: Callers, strike: Strike, ending: 
             callers.ask_all(server.url)
             if ending is not None:
                 time.sleep(ending)
-                server.process.terminate()
-            if server.died(PATIENCE if ending is None else 4 * PATIENCE):
-                return server.process.exitcode == -signal.SIGKILL
+                server.terminate()
+            code = server.ended(PATIENCE if ending is None else 4 * PATIENCE)
             server.kill()
-            return False
+            return code == -signal.SIGKILL
     except DiedAtStart:
         return True
 

@@ -16,9 +16,10 @@ import psycopg
 from psycopg.rows import dict_row
 
 from crash import armed
-from crash.armed import Server, Strike
+from crash.armed import Strike
 from crash.cell import KEY
 from crash.judge import Books, bind, paid
+from forked import Server
 from postgres import PostgresServer
 from videogate import simulator
 

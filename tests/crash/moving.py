@@ -5,9 +5,7 @@ their answers lost, some run, some are being fetched, some are done.
 """
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,13 +18,13 @@ from secrets import token_hex
 from threading import Event
 
 from crash import armed
-from crash.armed import Server, Strike
+from crash.armed import Strike
 from crash.cell import MODELS, Vendors
 from crash.fleet import TWICE, ground
 from crash.judge import ENDED, Finding, Kind, ambiguous, judge, rows
 from crash.load import MIX, Load
 from crash.runs import rest, say
-from videogate.settings import PREFIX
+from forked import Server, run_videogate, without_ours
 
 RENDER = 8.0  # seconds that a job takes
 GROUP = 2 * len(MIX)  # videos that are done, and likewise such that are being fetched, when the others are asked for
@@ -115,9 +113,7 @@ def run(folder: Path, many: int, *, render: float = RENDER, patient: bool = True
 
 def copied(folder: Path, variables: Mapping[str, str]) -> str:
     """Run `videogate db copy`; what it says."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    command = [sys.executable, "-m", "videogate", "db", "copy"]
-    answer = subprocess.run(command, cwd=folder, env={**kept, **variables}, capture_output=True, text=True, check=False)
+    answer = run_videogate("db", "copy", folder=folder, environment={**without_ours(), **variables})
     if answer.returncode:
         raise RuntimeError(answer.stderr)
     return answer.stdout

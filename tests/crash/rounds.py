@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
-from crash.armed import BUSY_SECONDS, LEASE, DiedAtStart, Server, Strike
+from crash.armed import BUSY_SECONDS, LEASE, Strike
 from crash.cell import MODELS, MODES, PATIENCE, REST, Callers, Vendors, Verdict, gateway, rest, verdict, wait_until
 from crash.judge import Finding, Kind, ambiguous
+from forked import DiedAtStart, Server
 
 PAUSED = ("submit.sending", "submit.connected", "submit.sent", "submit.replied", "submit.accepted")
 JUMPS = (3600.0, -3600.0)
@@ -77,7 +78,7 @@ def zombie(made: Vendors, folder: Path, point: str, seed: str) -> Verdict:
         if wait_until(lambda: _stopped(server), PATIENCE):
             struck = True
             time.sleep(LEASE + dice.uniform(0.2, 1.5))
-            os.kill(server.process.pid or 0, signal.SIGCONT)
+            server.send(signal.SIGCONT)
         asking.join()
         books, findings = rest(made, folder, callers)
     return verdict(f"zombie at {point}", seed, began, folder, callers, books, findings, struck=struck, faults=1)

@@ -17,8 +17,8 @@ import pytest
 
 from acceptance.conftest import KEY, World, ended, make_world
 from conftest import Bucket
+from forked import Server
 from proxied import Upstream, free_port, haproxy, names, proxy, shipped, until
-from videogate.cli.children import Child
 from videogate.cli.demo import picture
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
@@ -36,7 +36,7 @@ class Pair:
     """Two gateways that share a database and a bucket, and the proxy before them."""
 
     url: str
-    gateways: tuple[Child, Child]
+    gateways: tuple[Server, Server]
 
     def client(self) -> httpx.Client:
         """A caller of the proxy."""
@@ -162,8 +162,7 @@ def test_two_gateways_are_one_to_their_callers(pair: Pair, world: World) -> None
         content = client.get(f"/v1/videos/{made['id']}/content").raise_for_status()
         assert int(content.headers["content-length"]) == len(content.content)
 
-        pair.gateways[0].process.kill()
-        pair.gateways[0].process.wait()
+        pair.gateways[0].kill()
         after = [client.get("/v1/models").status_code for _ in range(10)]
         other = client.post("/v1/videos", json=form).raise_for_status().json()
 
@@ -193,7 +192,7 @@ def steady(figure: Callable[[], int]) -> int:
     return seen[-1]
 
 
-def _requests(gateway: Child, through: httpx.Client) -> int:
+def _requests(gateway: Server, through: httpx.Client) -> int:
     """How many requests of callers a gateway has had; asks for one more through the proxy."""
     through.get("/v1/models").raise_for_status()
     return gateway.log.read_text("utf-8").count('"path": "/v1/models"')

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Connection
 
-from postgres import ask
+from postgres import Asking
 from videogate.store.claims import Claim, Lane, Order
 from videogate.store.database import Database
 from videogate.store.ledger import Ledger
@@ -93,11 +93,12 @@ class Desk:
     tasks: TaskStore
     ledger: Ledger
     lost: LostStore
+    asking: Asking | None = None
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement on a connection of its own; changes are committed."""
-        if self.url is not None:
-            return ask(self.url, statement, *values)
+        if self.asking is not None:
+            return self.asking(statement, *values)
         with closing(sqlite3.connect(self.path, timeout=10)) as raw, raw:
             return raw.execute(statement, values).fetchall()
 
@@ -148,8 +149,11 @@ async def opened(
     """A store in `folder`, or in the PostgreSQL database at `url`."""
     path = folder / "gateway.db"
     database = SqliteDatabase(path, alone=alone) if url is None else PostgresDatabase(url)
+    asking = None if url is None else Asking(url)
     try:
         metadata.create_all(database.engine)
-        yield Desk(path, url, database, TaskStore(database), Ledger(database, worker), LostStore(database))
+        yield Desk(path, url, database, TaskStore(database), Ledger(database, worker), LostStore(database), asking)
     finally:
+        if asking is not None:
+            asking.close()
         await database.close()

@@ -1,7 +1,7 @@
 """Our servers and commands as processes of a fork server, which has imported everything already.
 
-Importing is nine tenths of what a start costs, and the tests start many hundreds of processes. Each still is a process
-of its own, with its own environment, folder, files and signals. tests/docker and tests/clients start some by
+Importing is most of what a start costs, and the tests start many hundreds of processes. Each still is a process of its
+own, with its own environment, folder, files and signals; tests/docker/test_services.py starts some by
 `python -m videogate`, as users do.
 """
 

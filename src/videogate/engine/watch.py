@@ -10,7 +10,7 @@ from videogate.engine.shop import log
 from videogate.store.events import Event, EventStore
 from videogate.store.tasks import TaskStore
 from videogate.task.model import Task
-from videogate.task.state import ENDED, PHASES
+from videogate.task.state import ENDED, PHASES, TaskState
 
 TICK = 0.2  # seconds between looks at the log while somebody waits
 
@@ -70,7 +70,7 @@ class Watch:
                 return
             for event in changes(events):
                 if event.id > after:
-                    yield event.id, task if event.state is task.state else replace(task, state=event.state)
+                    yield event.id, as_it_was(task, event.state)
             if events[-1].state in ENDED:
                 return
             after = max(after, events[-1].id)
@@ -104,6 +104,13 @@ class Watch:
                 if newest.get(waiter.task_id, 0) > waiter.after:
                     waiter.tell(moved=True)
             await asyncio.sleep(TICK)
+
+
+def as_it_was(task: Task, state: TaskState) -> Task:
+    """A task as it came to a state that it may have left: without what came with its next phase."""
+    if PHASES[state] is PHASES[task.state]:
+        return replace(task, state=state)
+    return replace(task, state=state, progress=0, expires_at=None, failure=None)
 
 
 def changes(events: list[Event]) -> list[Event]:

@@ -111,7 +111,7 @@ async def test_a_stream_beats_while_nothing_happens(scene: Scene, watch: Watch) 
 
 
 async def test_a_stream_tells_the_past_as_it_was(scene: Scene, watch: Watch) -> None:
-    """Each change of phase comes once with the state of that moment; a later id begins behind it."""
+    """Each change of phase comes once with the video of that moment; a later id begins behind it."""
     claim = await scene.submitted()
     await scene.shop.ledger.observed(claim, TaskState.RUNNING, 10, due_at=scene.now)
     await scene.shop.ledger.failed(await scene.claim(TaskState.RUNNING), BROKEN, now=scene.now)
@@ -120,6 +120,8 @@ async def test_a_stream_tells_the_past_as_it_was(scene: Scene, watch: Watch) -> 
     told = [change for change in await phases(watch, task) if change is not None]
 
     assert [each.state for _, each in told] == [TaskState.INTENT, TaskState.RUNNING, TaskState.FAILED]
+    assert [each.failure for _, each in told] == [None, None, BROKEN]
+    assert [each.progress for _, each in told[:2]] == [0, 0]
     assert await phases(watch, task, after=told[0][0]) == told[1:]
     assert await phases(watch, task, after=told[-1][0]) == []
     assert await phases(watch, task, after=10**15) == []

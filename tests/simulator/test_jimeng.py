@@ -223,7 +223,7 @@ def test_the_vendors_own_client_makes_a_film(alone: str, tmp_path: Path) -> None
             seen.append(poll["data"]["status"])
             time.sleep(0.05)
     path = tmp_path / "film.mp4"
-    path.write_bytes(httpx.get(poll["data"]["video_url"], trust_env=False).raise_for_status().content)
+    path.write_bytes(httpx.get(poll["data"]["video_url"], trust_env=False, timeout=60).raise_for_status().content)
 
     assert list(dict.fromkeys(seen)) == ["in_queue", "generating", "done"]
     film = probe(path)

@@ -134,7 +134,7 @@ def shown(api: Client, film: Film, *jobs: tuple[str, dict[str, Any]]) -> list[st
     """What the films of these jobs show, each a path and fields."""
     tasks = [(create(api, path, **fields)["task_id"], path) for path, fields in jobs]
     urls = [ended(api, *task)["task_result"]["videos"][0]["url"] for task in tasks]
-    return [film(httpx.get(url).raise_for_status().content) for url in urls]
+    return [film(httpx.get(url, timeout=60).raise_for_status().content) for url in urls]
 
 
 def test_a_text_becomes_a_film_as_documented(api: Client, server: Child, film: Film, accepted: Accepted) -> None:
@@ -179,7 +179,7 @@ def test_a_text_becomes_a_film_as_documented(api: Client, server: Child, film: F
     }
     assert body["updated_at"] > body["created_at"]
     assert (video.keys(), video["duration"]) == ({"id", "url", "duration"}, "5.0")
-    assert film(httpx.get(video["url"]).content) == "1920x1080 5"
+    assert film(httpx.get(video["url"], timeout=60).content) == "1920x1080 5"
     assert (line["model"], line["size"], line["client_ref"]) == ("kling-v2-master", "1920x1080", "video_123")
 
 
@@ -240,7 +240,7 @@ def test_a_film_is_extended_by_the_video_id(api: Client, film: Film) -> None:
     assert video["watermark_url"].startswith(video["url"])
     assert made["task_info"]["parent_video"] == video
     assert longer["duration"] == "10.0"
-    assert film(httpx.get(longer["url"]).content) == "720x1280 10"
+    assert film(httpx.get(longer["url"], timeout=60).content) == "720x1280 10"
     assert create(api, "video-extend", video_id=longer["id"])["task_status"] == "submitted"
     assert refused(api, "video-extend", video_id=made["task_id"]) == (400, 1201)
     assert refused(api, "video-extend") == (400, 1201)

@@ -107,7 +107,7 @@ def ended(api: Client, task: str) -> dict[str, Any]:
 def shown(api: Client, film: Film, path: str, **fields: Any) -> str:
     """What the film of a job shows."""
     body = ended(api, create(api, path, **fields)["task_id"])
-    return film(httpx.get(body["creations"][0]["url"]).raise_for_status().content)
+    return film(httpx.get(body["creations"][0]["url"], timeout=60).raise_for_status().content)
 
 
 def test_a_text_becomes_a_film_as_documented(api: Client, film: Film) -> None:
@@ -148,8 +148,8 @@ def test_a_text_becomes_a_film_as_documented(api: Client, film: Film) -> None:
         "off_peak": False,
     }
     assert creation.keys() == {"id", "url", "cover_url", "watermarked_url"}
-    assert film(httpx.get(creation["url"]).content) == "1920x1080 5"
-    assert httpx.get(creation["cover_url"]).content.startswith(b"\xff\xd8\xff")
+    assert film(httpx.get(creation["url"], timeout=60).content) == "1920x1080 5"
+    assert httpx.get(creation["cover_url"], timeout=60).content.startswith(b"\xff\xd8\xff")
 
 
 def test_every_accepted_job_is_in_the_ledger(

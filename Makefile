@@ -8,7 +8,7 @@ ARGS ?=
 WORKERS ?= 6
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check clients crash crash-copy bench bench-flight bench-rows bench-content bench-trouble image-rehearsal docs lock clean
+.PHONY: help demo serve test check clients crash crash-replicas crash-copy bench bench-flight bench-rows bench-content bench-trouble image-rehearsal docs lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -49,7 +49,8 @@ class Server:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
-        os.kill(self.process.pid or 0, number)
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
 
     def terminate(self) -> None:
         """Ask it to end."""
@@ -69,12 +70,12 @@ class Server:
 def module(arguments: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> AbstractContextManager[Server]:
     """`python -m …` in `folder` with only these VIDEOGATE_* variables, until the context ends. Raises DiedAtStart."""
     name = arguments[0].rsplit(".", 1)[-1]
-    return running(folder, name, partial(_run_module, tuple(arguments)), {**without_ours(), **variables})
+    return running(folder, name, partial(_run_module, tuple(arguments)), variables)
 
 
 @contextmanager
 def running(
-    folder: Path, name: str, serve: Callable[[], None], environment: Mapping[str, str], *, quiet: bool = False
+    folder: Path, name: str, serve: Callable[[], None], variables: Mapping[str, str], *, quiet: bool = False
 ) -> Iterator[Server]:
     """Serve in a process until the context ends.
 
@@ -82,14 +83,14 @@ def running(
         folder: where it runs and has its log.
         name: of the log.
         serve: what it does; it writes `ready on <URL>` to its standard output.
-        environment: all its variables.
+        variables: the only VIDEOGATE_* variables that it has.
         quiet: keep no log.
 
     Raises:
         DiedAtStart
     """
     ready, log = folder / f"{name}-{token_hex(4)}.ready", folder / f"{name}.log"  # two may share a folder
-    process = _start(folder, (ready, Path(os.devnull) if quiet else log), serve, environment)
+    process = _start(folder, (ready, Path(os.devnull) if quiet else log), serve, variables)
     try:
         yield Server(_wait(process, ready, log), process, log)
     finally:
@@ -100,26 +101,24 @@ def running(
         ready.unlink(missing_ok=True)
 
 
-def run_videogate(*arguments: str, folder: Path, environment: Mapping[str, str]) -> CompletedProcess[str]:
-    """What `videogate …` came to, run in `folder` with no other variables than these."""
+def run_videogate(*arguments: str, folder: Path, variables: Mapping[str, str]) -> CompletedProcess[str]:
+    """What `videogate …` came to, run in `folder` with only these VIDEOGATE_* variables."""
     with TemporaryDirectory() as place:
         files = Path(place, "output"), Path(place, "errors")
-        process = _start(folder, files, partial(_run_module, ("videogate", *arguments)), environment)
+        process = _start(folder, files, partial(_run_module, ("videogate", *arguments)), variables)
         process.join(COMMAND_SECONDS)
-        assert process.exitcode is not None, f"videogate {arguments[0]} did not end in time"
+        code = process.exitcode
+        process.kill()
+        assert code is not None, f"videogate {arguments[0]} did not end in time"
         output, errors = (each.read_text("utf-8") for each in files)
-        return CompletedProcess(arguments, process.exitcode, output, errors)
-
-
-def without_ours() -> dict[str, str]:
-    """This process' environment without the variables of a gateway."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return CompletedProcess(arguments, code, output, errors)
 
 
 def _start(
-    folder: Path, files: tuple[Path, Path], work: Callable[[], None], environment: Mapping[str, str]
+    folder: Path, files: tuple[Path, Path], work: Callable[[], None], variables: Mapping[str, str]
 ) -> BaseProcess:
-    process = _forks.Process(target=_begin, args=(folder, files, work, dict(environment)), daemon=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    process = _forks.Process(target=_begin, args=(folder, files, work, {**kept, **variables}), daemon=True)
     with _starting:  # two at once would start two fork servers
         _found_by_the_server()
         process.start()

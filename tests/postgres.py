@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -81,9 +82,8 @@ def _name(url: str) -> str:
 
 def ask(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """Run a statement, its values marked by `?`, on a connection of its own; changes are committed."""
-    with psycopg.connect(url) as connection:
-        cursor = connection.execute(statement.replace("?", "%s").encode(), values)
-        return cursor.fetchall() if cursor.description else []
+    with closing(Asking(url)) as asking:
+        return asking(statement, *values)
 
 
 class Asking:

@@ -13,7 +13,7 @@ import pytest
 
 from acceptance.conftest import World, ended, wait_until
 from acceptance.test_life import MODELS, assert_paid_once, client_of, create, kill, log_of
-from forked import run_videogate, without_ours
+from forked import run_videogate
 
 pytestmark = pytest.mark.databases("sqlite")  # A backup is of a SQLite file.
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.databases("sqlite")  # A backup is of a SQLite file.
 def db(world: World, *arguments: str) -> CompletedProcess[str]:
     """`videogate db …` on this world's data."""
     own = {"VIDEOGATE_DATA_DIR": str(world.folder / "data")}
-    return run_videogate("db", *arguments, folder=world.folder, environment=without_ours() | own)
+    return run_videogate("db", *arguments, folder=world.folder, variables=own)
 
 
 def tasks_of(path: Path) -> set[str]:

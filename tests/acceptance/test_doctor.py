@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from acceptance.conftest import KEY, World
-from forked import run_videogate, without_ours
+from forked import run_videogate
 from videogate import simulator
 from videogate.settings import PREFIX
 
@@ -19,8 +19,7 @@ def doctor(world: World, *arguments: str, **settings: str) -> CompletedProcess[s
     """Run it on this world's data and vendors."""
     own = {"API_KEYS": KEY, **settings}
     variables = simulator.environment(world.vendors.url) | {f"{PREFIX}{name}": value for name, value in own.items()}
-    whole = without_ours() | world.variables | variables
-    return run_videogate("doctor", *arguments, folder=world.folder, environment=whole)
+    return run_videogate("doctor", *arguments, folder=world.folder, variables=world.variables | variables)
 
 
 def findings(answer: CompletedProcess[str]) -> dict[str, dict[str, Any]]:

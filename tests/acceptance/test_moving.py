@@ -13,7 +13,7 @@ from acceptance.conftest import KEY, World, ended, wait_until
 from acceptance.test_life import MODELS, assert_paid_once, client_of, create, kill, log_of
 from acceptance.test_webhooks import receiving
 from conftest import Bucket
-from forked import DiedAtStart, Server, run_videogate, without_ours
+from forked import DiedAtStart, Server, run_videogate
 from videogate.cli.demo import picture
 from videogate.settings import PREFIX
 
@@ -29,7 +29,7 @@ ORDER = {"idempotency-key": "order-1"}
 def command(world: World, *arguments: str, **settings: str) -> CompletedProcess[str]:
     """`videogate …` on this world's data."""
     own = world.variables | {f"{PREFIX}{name}": value for name, value in settings.items()}
-    return run_videogate(*arguments, folder=world.folder, environment=without_ours() | own)
+    return run_videogate(*arguments, folder=world.folder, variables=own)
 
 
 def order(client: httpx.Client) -> str:

@@ -1,10 +1,7 @@
 """Several processes on one PostgreSQL and one bucket: what one accepts, the others serve, work on and take over."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +23,7 @@ from conftest import Bucket
 from crash.armed import Strike
 from crash.outage import outage, wrong_with
 from crash.runs import Plan
-from forked import Server
+from forked import Server, run_videogate
 from postgres import PostgresServer, ask
 from videogate.engine.upkeep import BEAT
 from videogate.task.state import TaskState
@@ -317,17 +314,8 @@ def test_an_unreachable_database_is_named(tmp_path: Path, bucket: Bucket) -> Non
 
 def _refused(folder: Path, more: dict[str, str], *arguments: str) -> tuple[int, str]:
     """Start a gateway that does not come up: its exit code, and the one line that it says."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("VIDEOGATE_")}
     settings = {"VIDEOGATE_API_KEYS": KEY, "VIDEOGATE_DATA_DIR": str(folder / "data"), "VIDEOGATE_PORT": "0"}
-    done = subprocess.run(
-        [sys.executable, "-m", "videogate", "serve", *arguments],
-        cwd=folder,
-        env={**kept, **settings, **more},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_videogate("serve", *arguments, folder=folder, variables={**settings, **more})
     (line,) = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     return done.returncode, line
 

@@ -193,7 +193,7 @@ def test_a_link_stops_with_its_key(world: World) -> None:
     """A signed link works while the key in whose name it was made does, and not a few seconds longer."""
 
     def keys(*arguments: str) -> str:
-        done = run_videogate("keys", *arguments, folder=world.folder, environment=world.variables)
+        done = run_videogate("keys", *arguments, folder=world.folder, variables=world.variables)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

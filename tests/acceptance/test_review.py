@@ -1,6 +1,5 @@
 """What an operator does about a submit of which nobody knows what became of it."""
 
-import os
 from subprocess import CompletedProcess
 
 import httpx
@@ -14,7 +13,7 @@ MODEL = "jimeng_vgfm_t2v_l20"  # of a vendor that cannot be asked
 
 def command(world: World, *arguments: str) -> CompletedProcess[str]:
     """`videogate tasks …` beside the running server."""
-    return run_videogate("tasks", *arguments, folder=world.folder, environment={**os.environ, **world.variables})
+    return run_videogate("tasks", *arguments, folder=world.folder, variables=world.variables)
 
 
 @pytest.fixture(autouse=True)

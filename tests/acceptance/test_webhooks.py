@@ -1,7 +1,6 @@
 """Webhooks as a receiver meets them: signed, told again until it has them, and never in anybody's way."""
 
 import json
-import os
 import re
 import signal
 import socket
@@ -172,12 +171,11 @@ def all_delivered(api: httpx.Client, endpoint_id: str) -> list[dict[str, Any]]:
 def command(world: World, *arguments: str, code: int = 0) -> str:
     """`videogate …` beside the running server; all that it says."""
     variables = {
-        **os.environ,
         **world.variables,
         "VIDEOGATE_FETCH_ALLOW_PRIVATE": "true",
         "VIDEOGATE_API_KEYS": f"{KEY},{OTHER}",
     }
-    done = run_videogate(*arguments, folder=world.folder, environment=variables)
+    done = run_videogate(*arguments, folder=world.folder, variables=variables)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 

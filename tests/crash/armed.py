@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 
-from forked import Server, running, without_ours
+from forked import Server, running
 from videogate import app, cli, faultpoints
 from videogate.engine import deliver, poll, reconcile, schedule, send
 from videogate.simulator.__main__ import main as simulate
@@ -47,13 +47,12 @@ class Strike:
 
 def gateway(folder: Path, variables: Mapping[str, str], strike: Strike) -> AbstractContextManager[Server]:
     """Run a gateway in `folder` until the context ends. Raises DiedAtStart."""
-    environment = {**without_ours(), **variables}
-    return running(folder, "gateway", partial(_serve, strike), environment, quiet=strike.quiet)
+    return running(folder, "gateway", partial(_serve, strike), variables, quiet=strike.quiet)
 
 
 def simulator(folder: Path, *arguments: str) -> AbstractContextManager[Server]:
     """Run a simulator of all vendors in the same way."""
-    return running(folder, "simulator", partial(simulate, arguments), without_ours())
+    return running(folder, "simulator", partial(simulate, arguments), {})
 
 
 def _serve(strike: Strike) -> None:

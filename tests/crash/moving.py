@@ -24,7 +24,7 @@ from crash.fleet import TWICE, ground
 from crash.judge import ENDED, Finding, Kind, ambiguous, judge, rows
 from crash.load import MIX, Load
 from crash.runs import rest, say
-from forked import Server, run_videogate, without_ours
+from forked import Server, run_videogate
 
 RENDER = 8.0  # seconds that a job takes
 GROUP = 2 * len(MIX)  # videos that are done, and likewise such that are being fetched, when the others are asked for
@@ -113,7 +113,7 @@ def run(folder: Path, many: int, *, render: float = RENDER, patient: bool = True
 
 def copied(folder: Path, variables: Mapping[str, str]) -> str:
     """Run `videogate db copy`; what it says."""
-    answer = run_videogate("db", "copy", folder=folder, environment={**without_ours(), **variables})
+    answer = run_videogate("db", "copy", folder=folder, variables=variables)
     if answer.returncode:
         raise RuntimeError(answer.stderr)
     return answer.stdout
